@@ -1,0 +1,1 @@
+"""MONAI Label app for organs at risk in parotid-gland brachytherapy."""

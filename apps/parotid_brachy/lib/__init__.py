@@ -1,0 +1,1 @@
+"""The typed core and the thin adapters around it."""
