@@ -1,0 +1,1 @@
+"""Volumes, grids and everything that is geometry: no networks, no server."""
