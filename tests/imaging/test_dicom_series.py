@@ -11,6 +11,7 @@ from tests.imaging.test_sampling import rotation
 
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
 from parotid_brachy.lib.imaging.files import read_volume
+from parotid_brachy.lib.imaging.limits import FileLimits
 from parotid_brachy.lib.imaging.volume import Volume
 
 
@@ -136,3 +137,16 @@ def test_rounded_positions_are_even(tmp_path):
         one.ImagePositionPatient = [x, y, round(float(z) + 0.04 * (k % 2), 2)]
 
     assert read_volume(write(tmp_path / "a", whole_series(change))).grid.size_ijk == (36, 40, 14)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fault"),
+    [
+        (FileLimits(slices=5), "14 files; at most 5"),
+        (FileLimits(voxel_bytes=10_000), "GiB are read"),
+        (FileLimits(slice_file_bytes=1000), r"slice000\.dcm: .*not one CT slice"),
+    ],
+)
+def test_limits_hold_for_series_too(series, limits, fault):
+    with pytest.raises(InputRefusedError, match=fault):
+        read_volume(series, limits=limits)

@@ -1,3 +1,5 @@
+import gzip
+
 import nrrd
 import numpy as np
 import pytest
@@ -192,3 +194,37 @@ def test_unknown_segments_are_refused(tmp_path, segments, fault):
     slicer_file(tmp_path / "a.seg.nrrd", [layer], segments)
     with pytest.raises(InputRefusedError, match=fault):
         read_label_map(tmp_path / "a.seg.nrrd", GRID)
+
+
+def test_scaled_values_are_refused(tmp_path, labels):
+    write_label_map(tmp_path / "a.nii.gz", labels, GRID)
+    content = bytearray(gzip.decompress((tmp_path / "a.nii.gz").read_bytes()))
+    content[112:120] = np.asarray([2, 0], dtype="<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(InputRefusedError, match="values are scaled"):
+        read_label_map(tmp_path / "a.nii", GRID)
+
+
+def test_layers_without_segments_are_refused(tmp_path):
+    slicer_file(tmp_path / "a.seg.nrrd", [np.zeros(GRID.shape_kji, "u1")] * 2, [])
+    with pytest.raises(InputRefusedError, match="several layers"):
+        read_label_map(tmp_path / "a.seg.nrrd", GRID)
+
+
+@pytest.mark.parametrize(("field", "value"), [("LabelValue", "x"), ("Layer", "")])
+def test_damaged_segment_fields_are_refused(tmp_path, labels, field, value):
+    write_label_map(tmp_path / "a.seg.nrrd", labels, GRID)
+    content = (tmp_path / "a.seg.nrrd").read_bytes()
+    lines = content.split(b"\n")
+    key = f"Segment0_{field}:=".encode()
+    where = next(n for n, line in enumerate(lines) if line.startswith(key))
+    lines[where] = key + value.encode()
+    (tmp_path / "a.seg.nrrd").write_bytes(b"\n".join(lines))
+    with pytest.raises(InputRefusedError, match="damaged segment 'auricula'"):
+        read_label_map(tmp_path / "a.seg.nrrd", GRID)
+
+
+def test_an_empty_segmentation_of_one_voxel_is_an_empty_map(tmp_path):
+    one = GRID.cropped((0, 0, 0), (1, 1, 1))
+    slicer_file(tmp_path / "a.seg.nrrd", [np.zeros((1, 1, 1), "u1")], [("skin", 1, 0)], one)
+    assert not read_label_map(tmp_path / "a.seg.nrrd", GRID).any()

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
@@ -115,7 +114,8 @@ def _slices(folder: Path, limits: FileLimits) -> list[CtSlice]:
         reason = why_no_slice(header, path)
         if reason:
             series_uid = str(header.get("SeriesInstanceUID", ""))
-            known = UID(str(header.get("SOPClassUID", ""))) in UID_dictionary
+            sop_class = UID(str(header.get("SOPClassUID", "")))
+            known = sop_class.name != sop_class  # else pydicom has no name for it
             left_out.append(_LeftOut(path, reason, series_uid, known, is_localizer(header)))
         else:
             slices.append(ct_slice(header, path))

@@ -1,0 +1,1 @@
+"""What a person looks at after a run: the picture and the report of one case."""
