@@ -1,0 +1,1 @@
+"""Synthetic head CTs with the truth of all seven structures, drawn from anatomy by seed."""
