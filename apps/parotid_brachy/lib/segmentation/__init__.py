@@ -1,0 +1,1 @@
+"""nnU-Net v2 embedded as a library: presets, training, prediction, the two steps."""

@@ -1,0 +1,239 @@
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from parotid_brachy.lib.anatomy import GLAND
+from parotid_brachy.lib.errors import ModelRefusedError, TrainingError
+from parotid_brachy.lib.segmentation import training
+from parotid_brachy.lib.segmentation.backends import Backend
+from parotid_brachy.lib.segmentation.model import Model
+from parotid_brachy.lib.segmentation.presets import Step, preset_for
+from parotid_brachy.lib.segmentation.registry import MANIFEST, Registry, load_weights, read_version
+from parotid_brachy.lib.segmentation.training import TrainingPlan, train
+from tests.segmentation.studies import write_studies
+from tests.segmentation.versions import write_untrained
+
+
+def quick(step):
+    """The compact preset on a coarse grid with few features."""
+    return replace(
+        preset_for("compact", step),
+        features=(4, 4, 4, 4, 4),
+        spacing_kji_mm=(4.0, 4.0, 4.0),
+        patch_kji=(32, 32, 32),
+    )
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
+        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    root = tmp_path_factory.mktemp("studies of a hospital")
+    write_studies(root, count=2)
+    return root
+
+
+def plan_for(studies, output, step=Step.GLAND, **changes):
+    plan = TrainingPlan(
+        preset=quick(step),
+        images=(studies / "images",),
+        labels=(studies / "labels",),
+        output=output,
+        epochs=2,
+        iterations=2,
+        provenance="painted heads",
+    )
+    return replace(plan, **changes)
+
+
+def run(plan, *, resume=False, stop_after=None):
+    told = []
+
+    def on_progress(progress):
+        told.append(progress)
+        if progress.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    version = train(plan, resume=resume, on_progress=on_progress, on_case=lambda done, total: None)
+    return version, told
+
+
+def _progress_file(output):
+    (path,) = output.rglob("progress.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("step", [Step.GLAND, Step.ORGANS_AT_RISK])
+def test_a_training_stops_goes_on_and_gives_a_version_that_serves(studies, tmp_path, step):
+    output = tmp_path / "run"
+    plan = plan_for(studies, output, step)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, stop_after=1)
+    first = _progress_file(output)
+    assert (first["epoch"], first["epochs"]) == (1, 2)
+    assert np.isfinite([first["train_loss"], first["validation_loss"]]).all()
+    (checkpoint,) = output.rglob("checkpoint.pt")
+    state = torch.load(checkpoint, weights_only=True)
+    assert (state["epoch"], state["iterations_done"]) == (1, 2)
+
+    with pytest.raises(TrainingError, match="holds a training already"):
+        run(plan)
+    with pytest.raises(TrainingError, match="was started as|holds no training of step"):
+        run(replace(plan, preset=replace(plan.preset, name="paper")), resume=True)
+    other = Step.ONE_STEP
+    with pytest.raises(TrainingError, match="holds no training of step one_step"):
+        run(replace(plan, preset=quick(other)), resume=True)
+
+    folder, told = run(plan, resume=True)
+    assert [progress.epoch for progress in told] == [2]
+    assert _progress_file(output)["epoch"] == 2
+    assert set(_progress_file(output)["dice"]) <= {s.name for s in plan.preset.structures}
+
+    version = read_version(folder)
+    facts = version.manifest["training"]
+    assert facts["cases"] == ["case0", "case1"]
+    assert (facts["epochs"], facts["iterations_per_epoch"]) == (2, 2)
+    assert facts["provenance"] == "painted heads"
+    assert set(facts["label_sha256"]) == {"case0/any", "case1/any"}
+    assert facts["seconds"] > 0
+    assert str(studies) not in json.dumps(version.manifest)
+
+    registry = Registry(tmp_path / "model")
+    registry.add(folder, name="trained")
+    registry.promote(step, "trained")
+    model = Model(registry.champion(step), torch.device("cpu"), Backend.TORCH)
+    assert model.spacing_kji_mm == (4.0, 4.0, 4.0)
+    assert model.value_of(GLAND) is not None
+    hu = np.random.default_rng(0).normal(0, 300, (20, 37, 30)).astype(np.float32)
+    assert model.probabilities(hu).shape == (1 + len(plan.preset.structures), 20, 37, 30)
+
+    # Going on after the end trains nothing more and writes the same version again.
+    before = load_weights(folder)
+    _, told = run(plan, resume=True)
+    assert told == []
+    after = load_weights(folder)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.fixture
+def unplanned(monkeypatch):
+    """nnU-Net's planning is left out: what is tested here happens before."""
+    calls = []
+    monkeypatch.setattr(
+        training, "plan_and_preprocess", lambda *args, **kwargs: calls.append(args)
+    )
+    monkeypatch.setattr(training, "write_sample", lambda *args: None)
+    return calls
+
+
+def test_nothing_to_continue_is_refused(studies, tmp_path):
+    with pytest.raises(TrainingError, match="holds no training that could be continued"):
+        run(plan_for(studies, tmp_path), resume=True)
+
+
+def test_a_training_interrupted_while_it_was_prepared_can_be_started_again(
+    studies, tmp_path, monkeypatch
+):
+    def interrupted(*args, **kwargs):
+        (tmp_path / "run" / "workspace" / "results").mkdir(parents=True)  # by nnU-Net
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "plan_and_preprocess", interrupted)
+    plan = plan_for(studies, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(plan)
+    with pytest.raises(TrainingError, match="no training that could be continued"):
+        run(plan, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan)
+
+
+def test_held_out_cases_are_neither_sampled_nor_hashed(studies, tmp_path, unplanned):
+    plan = plan_for(studies, tmp_path / "run", held_out=("case0",))
+    workspace = training.workspace_for(plan.output / "workspace", plan.preset)
+    workspace.raw.mkdir(parents=True)
+    prepared = training._prepare(plan, workspace, lambda done, total: None)
+    assert prepared.train == {"case1": ["case1__left", "case1__right"]}
+    assert prepared.held_out == ["case0"]
+    assert list(prepared.hashes) == ["case1/any"]
+
+
+def test_holding_out_an_unknown_case_is_refused(studies, tmp_path):
+    with pytest.raises(TrainingError, match="held out, but not among the cases: case9"):
+        run(plan_for(studies, tmp_path / "run", held_out=("case9",)))
+
+
+def test_a_damaged_case_is_left_out_with_its_reason(studies, tmp_path, unplanned):
+    import shutil
+
+    shutil.copytree(studies, tmp_path / "data")
+    (tmp_path / "data" / "images" / "case1.nii.gz").write_bytes(b"damaged")
+    plan = plan_for(tmp_path / "data", tmp_path / "run")
+    workspace = training.workspace_for(plan.output / "workspace", plan.preset)
+    workspace.raw.mkdir(parents=True)
+    prepared = training._prepare(plan, workspace, lambda done, total: None)
+    assert list(prepared.train) == ["case0"]
+    assert list(prepared.refused) == ["case1"]
+    assert "case1.nii.gz" in prepared.refused["case1"]
+
+
+def test_nothing_but_damaged_cases_is_refused_with_the_reasons(studies, tmp_path):
+    import shutil
+
+    shutil.copytree(studies, tmp_path / "data")
+    for n in range(2):
+        (tmp_path / "data" / "images" / f"case{n}.nii.gz").write_bytes(b"damaged")
+    with pytest.raises(TrainingError, match=r"no case can be trained on \(.*case0.*case1"):
+        run(plan_for(tmp_path / "data", tmp_path / "run"))
+
+
+def test_a_case_id_in_two_folders_is_refused(studies, tmp_path):
+    import shutil
+
+    shutil.copytree(studies, tmp_path / "other")
+    plan = plan_for(studies, tmp_path / "run")
+    plan = replace(
+        plan,
+        images=(*plan.images, tmp_path / "other" / "images"),
+        labels=(*plan.labels, tmp_path / "other" / "labels"),
+    )
+    with pytest.raises(TrainingError, match="case case0 is in two folders"):
+        run(plan)
+
+
+def test_as_many_label_folders_as_image_folders_are_needed(studies, tmp_path):
+    plan = plan_for(studies, tmp_path / "run", labels=())
+    with pytest.raises(TrainingError, match="1 image folders, but 0 label folders"):
+        run(plan)
+
+
+def test_a_version_to_start_from_is_verified_before_anything_is_sampled(studies, tmp_path):
+    folder = write_untrained(tmp_path / "parent", Step.GLAND)
+    (folder / MANIFEST).unlink()
+    with pytest.raises(ModelRefusedError, match="manifest.json"):
+        run(plan_for(studies, tmp_path / "run", start_from=folder))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_share_of_the_patients_validates_and_the_seed_decides():
+    patients = [f"p{n:02d}" for n in range(40)]
+    first = training._validation_patients(patients, 1, 0.15)
+    assert len(first) == 6
+    assert first == training._validation_patients(patients, 1, 0.15)
+    assert first != training._validation_patients(patients, 2, 0.15)
+    assert training._validation_patients(patients, 1, 0) == set()
+    assert training._validation_patients(patients[:9], 1, 0.15) == set()
+
+
+def test_nnunets_folders_are_the_trainings_own(studies, tmp_path):
+    workspace = training.workspace_for(tmp_path, quick(Step.GLAND))
+    workspace.activate()
+    assert os.environ["nnUNet_results"].startswith(str(tmp_path))
