@@ -1,0 +1,1 @@
+"""MONAI Label's datastores, made safe for requests that run at the same time."""

@@ -1,0 +1,111 @@
+"""What the infer tasks have in common: labels and options for clients, a proposal for a case."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+from numpy.typing import NDArray
+
+from parotid_brachy.lib.anatomy import ORGANS_AT_RISK, Structure
+from parotid_brachy.lib.imaging.files import read_volume, write_label_map
+from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.infers.models import WarmModels
+from parotid_brachy.lib.infers.options import InferOptions, parse_options, shown_options
+from parotid_brachy.lib.segmentation.findings import PreLabel
+from parotid_brachy.lib.segmentation.model import Model
+from parotid_brachy.lib.segmentation.presets import Step
+
+
+class SegmentationTask(InferTask):
+    """An infer task that labels one CT volume.
+
+    Attributes:
+        name: what clients call it.
+        summary: what clients tell about it.
+        steps: whose models it uses.
+        structures: what its label maps can hold.
+        wants_gland: whether it starts from a label map with the gland in it.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    steps: ClassVar[tuple[Step, ...]]
+    structures: ClassVar[tuple[Structure, ...]]
+    wants_gland: ClassVar[bool] = False
+
+    def __init__(self, models: WarmModels[Model]) -> None:
+        super().__init__(
+            type=InferType.SEGMENTATION,
+            labels={structure.name: structure.value for structure in self.structures},
+            dimension=3,
+            description=self.summary,
+        )
+        self._models = models
+
+    @abstractmethod
+    def propose(self, volume: Volume, options: InferOptions, gland_file: Path | None) -> PreLabel:
+        """Labels a volume.
+
+        Args:
+            volume: the case's CT.
+            options: what the user chose.
+            gland_file: a label map with the gland, where the task wants one.
+        """
+
+    def is_valid(self) -> bool:
+        """Whether a model of every step serves; clients are shown valid tasks only."""
+        return all(self._models.serves(step) for step in self.steps)
+
+    def config(self) -> dict[str, Any]:
+        """The options that clients show."""
+        return shown_options(
+            {step: self._models.names(step) for step in self.steps},
+            with_reach=any(structure in ORGANS_AT_RISK for structure in self.structures),
+        )
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Labels the image of a request.
+
+        Args:
+            request: ``image`` and, where wanted, ``label`` are paths that the server vouches for;
+                the rest is the client's.
+
+        Returns:
+            A temporary file with the label map, which the caller removes, and what the client is
+            told: ``label_names`` of what the map holds and the ``report``.
+
+        Raises:
+            ParotidBrachyError: an option, the image, the gland or a model is refused.
+        """
+        options = parse_options(request)
+        image, label = Path(request["image"]), request.get("label")
+        volume = read_volume(image, case=request.get("case"))
+        proposal = self.propose(volume, options, Path(label) if label else None)
+        path = _temporary_file(options.ending.value)
+        write_label_map(path, proposal.labels, volume.grid, structures=self.structures)
+        return str(path), {
+            "label_names": self._names_in(proposal.labels),
+            "report": proposal.report.to_json(),
+        }
+
+    def _names_in(self, labels: NDArray[np.uint8]) -> dict[str, int]:
+        """Names of the values that a map holds, in the values' order.
+
+        3D Slicer gives these names to the segments that it finds, one after the other: the name
+        of an empty structure would shift all that follow.
+        """
+        present = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+        return {s.name: s.value for s in self.structures if s.value in present}
+
+
+def _temporary_file(ending: str) -> Path:
+    descriptor, path = tempfile.mkstemp(prefix="parotid-", suffix=ending)
+    os.close(descriptor)
+    return Path(path)

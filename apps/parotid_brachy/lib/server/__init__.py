@@ -1,0 +1,1 @@
+"""The server's edge: routes off the event loop, checks on names, errors as HTTP answers."""

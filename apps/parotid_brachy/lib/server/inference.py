@@ -1,0 +1,116 @@
+"""The inference route: one case at a time on the device, everyone else served meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import anyio
+import anyio.to_thread
+from fastapi import BackgroundTasks, Depends, File, Form, Query, Request, UploadFile
+from monailabel.config import settings
+from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from parotid_brachy.lib.errors import NotFoundError, UsageError
+from parotid_brachy.lib.server.wire import checked_id, json_object
+
+# What a request is made of is never taken from its free parameters.
+_RESERVED: Final = frozenset({"model", "image", "label", "session", "file"})
+
+_IMAGE_ENDINGS: Final = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
+
+
+def device_queue() -> anyio.CapacityLimiter:
+    """A queue with one inference at work.
+
+    Who comes meanwhile waits in order, on the event loop and in no thread.
+    """
+    return anyio.CapacityLimiter(1)
+
+
+async def infer(  # noqa: PLR0913, PLR0917 (FastAPI reads the request's parts from these)
+    http: Request,
+    background_tasks: BackgroundTasks,
+    model: str,
+    user: Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))],
+    image: Annotated[str, Query()] = "",
+    session_id: Annotated[str, Query()] = "",
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
+    label: Annotated[UploadFile | None, File()] = None,
+    output: ResultType | None = None,
+) -> Any:
+    """Runs a model on a case of the studies, on a session's image or on an uploaded one."""
+    del user  # needed to be let in, not to work
+    if output is ResultType.dicom_seg:
+        message = "output dicom_seg is not offered; ask for image, json or all"
+        raise UsageError(message)
+    options = json_object(params, what="params")
+
+    def work() -> Any:
+        return _answer(
+            background_tasks,
+            {key: value for key, value in options.items() if key not in _RESERVED}
+            | {"model": model},
+            image=image,
+            session_id=session_id,
+            file=file,
+            label=label,
+            output=output,
+        )
+
+    return await anyio.to_thread.run_sync(work, limiter=http.app.state.device_queue)
+
+
+def _answer(
+    background_tasks: BackgroundTasks,
+    request: dict[str, Any],
+    *,
+    image: str,
+    session_id: str,
+    file: UploadFile | None,
+    label: UploadFile | None,
+    output: ResultType | None,
+) -> Any:
+    instance = app_instance()
+    received = Path(tempfile.mkdtemp(prefix="parotid-"))
+    try:
+        if session_id:
+            request["image"] = _image_of_session(instance, session_id)
+        elif file is not None:
+            request["image"] = _received(file, received / "image")
+        else:
+            request["image"] = checked_id(image, what="image") if image else ""
+        if label is not None:
+            request["label"] = _received(label, received / "label")
+        result = instance.infer(request)
+    finally:
+        shutil.rmtree(received, ignore_errors=True)
+    return send_response(instance.datastore(), result, output, background_tasks)
+
+
+def _image_of_session(instance: Any, session_id: str) -> Path:
+    sessions = instance.sessions()
+    session = sessions.get_session(session_id) if sessions is not None else None
+    if session is None:
+        message = f"session {session_id!r} is unknown or has expired: upload the image again"
+        raise NotFoundError(message)
+    return Path(session.image)
+
+
+def _received(upload: UploadFile, folder: Path) -> Path:
+    """Writes an upload under a name of ours; only the ending is the client's."""
+    name = (upload.filename or "").lower()
+    ending = next((ending for ending in _IMAGE_ENDINGS if name.endswith(ending)), None)
+    if ending is None:
+        message = f"upload {name[-40:]!r}: send one of {', '.join(_IMAGE_ENDINGS)}"
+        raise UsageError(message)
+    folder.mkdir()
+    path = folder / f"upload{ending}"
+    with path.open("wb") as out:
+        shutil.copyfileobj(upload.file, out)
+    return path

@@ -1,0 +1,1 @@
+"""MONAI Label's strategies: which case a reader is offered next."""

@@ -1,0 +1,71 @@
+"""The MONAI Label app: names its parts, holds no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from parotid_brachy.lib.datastore.local import StudiesFolder
+from parotid_brachy.lib.infers.batch import OneDeviceBatchInfer
+from parotid_brachy.lib.infers.catalogue import infer_tasks
+from parotid_brachy.lib.infers.drafting import Drafting
+from parotid_brachy.lib.server.install import install_on_running_server
+from parotid_brachy.lib.strategies.random import RandomStrategy
+from parotid_brachy.lib.version import project_version
+
+
+class ParotidBrachyApp(MONAILabelApp):
+    """Pre-labels the parotid gland and the organs at risk round it.
+
+    Args:
+        app_dir: this folder.
+        studies: folder of images, or the address of a DICOMweb archive.
+        conf: ``model_dir``: folder of the model versions, if not ``model`` beside this file.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        install_on_running_server()
+        self._tasks = infer_tasks(Path(conf.get("model_dir") or Path(app_dir) / "model"))
+        self._drafting = Drafting(self._tasks)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="Parotid brachytherapy",
+            description="Pre-labels the parotid gland and six organs at risk on CT",
+            version=project_version(),
+        )
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """The infer tasks by name, the default first."""
+        return dict(self._tasks)
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """How the next case to label is chosen."""
+        return {"random": RandomStrategy()}
+
+    def init_batch_infer(self) -> Callable[..., Any]:
+        """Batch inference."""
+        return OneDeviceBatchInfer()
+
+    def init_datastore(self) -> Datastore:
+        """A folder of studies of ours; archives as the framework knows them."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudiesFolder(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Runs an infer task; see :meth:`Drafting.infer`."""
+        return self._drafting.infer(request, datastore or self.datastore())
