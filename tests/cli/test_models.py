@@ -1,12 +1,12 @@
 import json
 
 import pytest
+from tests.segmentation.versions import untrained_registry, write_untrained
 
 from parotid_brachy.lib.cli import models
 from parotid_brachy.lib.cli.main import main
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.registry import PLANS, Registry
-from tests.segmentation.versions import untrained_registry, write_untrained
 
 
 @pytest.fixture

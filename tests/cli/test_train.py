@@ -49,10 +49,7 @@ def test_defaults_are_compacts_and_reproducible(asked):
 
 
 def test_every_option_reaches_the_plan(asked):
-    options = (
-        "--preset paper --epochs 3 --iterations 4 --resume --hold-out a --hold-out b "
-        "--start-from s --processes 2 --seed 9 --images j --labels m"
-    ).split()
+    options = ["--preset", "paper", "--epochs", "3", "--iterations", "4", "--resume", "--hold-out", "a", "--hold-out", "b", "--start-from", "s", "--processes", "2", "--seed", "9", "--images", "j", "--labels", "m", "--repeat", "1", "--repeat", "3", "--validation-share", "0"]
     assert main(["train", "--step", "gland", *NEEDED, *options, "--provenance", "a b"]) == 0
     ((plan, resume),) = asked.calls
     assert resume
@@ -60,6 +57,7 @@ def test_every_option_reaches_the_plan(asked):
     assert (plan.images, plan.labels) == ((Path("i"), Path("j")), (Path("l"), Path("m")))
     assert (plan.epochs, plan.iterations, plan.processes, plan.seed) == (3, 4, 2, 9)
     assert (plan.held_out, plan.start_from) == (("a", "b"), Path("s"))
+    assert (plan.repeats, plan.validation_share) == ((1, 3), 0)
     assert plan.provenance == "a b"
 
 
@@ -94,6 +92,9 @@ def test_folders_that_are_missing_are_refused_by_name(tmp_path, capsys):
         (("--step", "gland", "--epochs", "many"), "invalid"),
         (("--step", "gland", "--seed", "-1"), "-1 is not in 0"),
         (("--step", "gland", "--processes", "-1"), "-1 is not in 0"),
+        (("--step", "gland", "--repeat", "0"), "0 is not a positive number"),
+        (("--step", "gland", "--validation-share", "1"), "1 is not in 0 ... 1"),
+        (("--step", "gland", "--validation-share", "nan"), "nan is not in 0 ... 1"),
         ((), "--step"),
     ],
 )

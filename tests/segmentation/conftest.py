@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tests.segmentation.versions import planted_head, planted_registry
 
 from parotid_brachy.lib.segmentation.backends import Backend
 from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import Step
-from tests.segmentation.versions import planted_head, planted_registry
 
 
 @pytest.fixture(autouse=True, scope="session")

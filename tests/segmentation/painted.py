@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from tests.imaging.heads import grid_of, positions_of
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, STRUCTURES, Structure
 from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.segmentation.presets import Preset, Step, preset_for
 from parotid_brachy.lib.segmentation.registry import ModelVersion
-from tests.imaging.heads import grid_of, positions_of
 
 HU_OF = {structure: 100 * structure.value + 100 for structure in STRUCTURES}
 TISSUE_HU = 40

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from tests.imaging.heads import grid_of
+from tests.segmentation.painted import painted_head
 
 from parotid_brachy.lib.imaging.files import write_label_map
 from parotid_brachy.lib.imaging.volume import Volume, to_image
 from parotid_brachy.lib.segmentation.training_data import TrainingCase
-from tests.imaging.heads import grid_of
-from tests.segmentation.painted import painted_head
 
 
 def write_ct(path: Path, volume: Volume) -> None:

@@ -1,10 +1,10 @@
 import json
 
 import numpy as np
+from tests.imaging.heads import grid_of
 
 from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.segmentation.findings import Gland, Report, StructureReport
-from tests.imaging.heads import grid_of
 
 
 def test_a_report_is_json_ready():

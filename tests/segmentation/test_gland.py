@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from tests.imaging.heads import grid_of, positions_of
+from tests.segmentation.painted import PaintedModel, dice, painted_head
+from tests.segmentation.versions import ball_ml
 
 from parotid_brachy.lib.anatomy import GLAND, Side
 from parotid_brachy.lib.imaging.half_head import Midplane, find_midplane
@@ -12,9 +15,6 @@ from parotid_brachy.lib.segmentation.gland import (
 )
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.stopwatch import Stopwatch
-from tests.imaging.heads import grid_of, positions_of
-from tests.segmentation.painted import PaintedModel, dice, painted_head
-from tests.segmentation.versions import ball_ml
 
 BODY = Box((-90.0, -100.0, -60.0), (90.0, 100.0, 60.0))
 MIDPLANE = Midplane(0.0, 0.9, BODY, is_believed=True)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.segmentation.versions import SMALL, untrained_registry, write_untrained
 
 from parotid_brachy.lib.anatomy import GLAND, MANDIBULAR_RAMUS, STRUCTURES
 from parotid_brachy.lib.errors import ModelRefusedError
@@ -21,7 +22,6 @@ from parotid_brachy.lib.segmentation.registry import (
     load_weights,
     read_version,
 )
-from tests.segmentation.versions import SMALL, untrained_registry, write_untrained
 
 CPU = torch.device("cpu")
 SHAPES = [(40, 41, 33), (5, 70, 7), (1, 1, 1)]

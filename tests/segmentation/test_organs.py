@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from tests.imaging.heads import positions_of
+from tests.segmentation.painted import CENTRE_MM, PaintedModel, dice, painted_head
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, REACH_MM, Side
 from parotid_brachy.lib.imaging.roi import Box
 from parotid_brachy.lib.segmentation.organs import label_organs
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.stopwatch import Stopwatch
-from tests.imaging.heads import positions_of
-from tests.segmentation.painted import CENTRE_MM, PaintedModel, dice, painted_head
 
 
 def gland_of(side, radius):
@@ -20,8 +20,9 @@ def gland_of(side, radius):
 def test_the_region_of_interest_is_labelled_where_it_lies(side, radius):
     volume, labels = painted_head()
     watch = Stopwatch()
+    model = PaintedModel(Step.ORGANS_AT_RISK, spacing_kji_mm=(2.0, 2.0, 2.0))
     box = gland_of(side, radius)
-    found = label_organs(volume, box, side, PaintedModel(Step.ORGANS_AT_RISK), watch)
+    found = label_organs(volume, box, side, model, watch)
     truth = labels[found.where]
     # The region ends between voxels and cuts organs there; what is deeper inside is whole.
     lps_mm = positions_of(volume.grid)[found.where]
@@ -29,7 +30,7 @@ def test_the_region_of_interest_is_labelled_where_it_lies(side, radius):
     inside = np.all((lps_mm > low - 12) & (lps_mm < high + 12), axis=-1)
     for structure in (*ORGANS_AT_RISK, GLAND):
         own = (truth == structure.value) & inside
-        assert dice((found.labels == structure.value) & inside, own) > 0.6, structure.name
+        assert dice((found.labels == structure.value) & inside, own) > 0.5, structure.name
     assert list(watch.seconds) == ["organs sampling", "organs network", "restoring"]
 
 

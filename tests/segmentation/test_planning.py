@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from tests.segmentation.versions import planner_output
 
 from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.imaging.roi import Box, canonical_grid
@@ -20,7 +21,6 @@ from parotid_brachy.lib.segmentation.planning import (
 )
 from parotid_brachy.lib.segmentation.presets import PRESETS, Step, preset_for
 from parotid_brachy.lib.segmentation.training_data import Sample
-from tests.segmentation.versions import planner_output
 
 SPACING = (2.0, 1.0, 1.0)
 every_preset = pytest.mark.parametrize("preset", PRESETS, ids=lambda p: f"{p.name}-{p.step.value}")

@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.segmentation.versions import untrained_registry, write_untrained
 
 from parotid_brachy.lib.errors import ModelRefusedError, NotFoundError, UsageError
 from parotid_brachy.lib.segmentation.presets import Step
@@ -17,7 +18,6 @@ from parotid_brachy.lib.segmentation.registry import (
     load_weights,
     read_version,
 )
-from tests.segmentation.versions import untrained_registry, write_untrained
 
 
 @pytest.fixture

@@ -4,12 +4,19 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from tests.segmentation.versions import (
+    SMALL,
+    Size,
+    description_of,
+    network_of,
+    plans_of,
+    weights_of,
+)
 
 from parotid_brachy.lib.errors import TrainingError
 from parotid_brachy.lib.segmentation.planning import CONFIGURATION, workspace_for
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.trainer import ParotidTrainer
-from tests.segmentation.versions import SMALL, Size, description_of, network_of, plans_of, weights_of
 
 NARROW_PAPER = Size((2,) * 6, (2.0, 1.0, 1.0), (32, 64, 64))
 
@@ -169,16 +176,16 @@ def test_the_kept_weights_are_a_running_average(trainer_of):
         decay = min(0.995, (1 + done) / (10 + done))
         expected = value if expected is None else decay * expected + (1 - decay) * value
     kept = trainer.final_weights()[name]
-    torch.testing.assert_close(kept, torch.full_like(kept, expected))
+    torch.testing.assert_close(kept.float(), torch.full(kept.shape, expected), rtol=1e-3, atol=0)
 
 
-def test_paper_keeps_the_last_weights_each_once(trainer_of):
+def test_paper_keeps_the_last_weights_each_once_in_half_precision(trainer_of):
     trainer = trainer_of("paper", Step.GLAND)
     trainer.initialize()
     kept = trainer.final_weights()
     own = dict(trainer.network.named_parameters())
     assert set(kept) == set(own)
-    assert all(torch.equal(kept[name], own[name]) for name in own)
+    assert [name for name in own if not torch.equal(kept[name], own[name].half())] == []
 
 
 def test_a_training_starts_from_a_versions_weights(trainer_of):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.segmentation.studies import write_studies
+from tests.segmentation.versions import write_untrained
 
 from parotid_brachy.lib.anatomy import GLAND
 from parotid_brachy.lib.errors import ModelRefusedError, TrainingError
@@ -14,8 +16,6 @@ from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.registry import MANIFEST, Registry, load_weights, read_version
 from parotid_brachy.lib.segmentation.training import TrainingPlan, train
-from tests.segmentation.studies import write_studies
-from tests.segmentation.versions import write_untrained
 
 
 def quick(step):
@@ -127,9 +127,7 @@ def test_a_training_stops_goes_on_and_gives_a_version_that_serves(studies, tmp_p
 def unplanned(monkeypatch):
     """nnU-Net's planning is left out: what is tested here happens before."""
     calls = []
-    monkeypatch.setattr(
-        training, "plan_and_preprocess", lambda *args, **kwargs: calls.append(args)
-    )
+    monkeypatch.setattr(training, "plan_and_preprocess", lambda *args, **kwargs: calls.append(args))
     monkeypatch.setattr(training, "write_sample", lambda *args: None)
     return calls
 
@@ -164,6 +162,23 @@ def test_held_out_cases_are_neither_sampled_nor_hashed(studies, tmp_path, unplan
     assert prepared.train == {"case1": ["case1__left", "case1__right"]}
     assert prepared.held_out == ["case0"]
     assert list(prepared.hashes) == ["case1/any"]
+
+
+def test_cases_of_a_folder_count_as_often_as_asked(studies, tmp_path, unplanned):
+    plan = plan_for(studies, tmp_path / "run", repeats=(3,))
+    workspace = training.workspace_for(plan.output / "workspace", plan.preset)
+    workspace.raw.mkdir(parents=True)
+    training._prepare(plan, workspace, lambda done, total: None)
+    (split,) = json.loads((workspace.preprocessed / "splits_final.json").read_text())
+    assert {name: split["train"].count(name) for name in split["train"]} == {
+        f"case{n}__{side}": 3 for n in (0, 1) for side in ("left", "right")
+    }
+
+
+@pytest.mark.parametrize("repeats", [(0,), (1, 1)])
+def test_repeats_that_fit_no_folder_are_refused(studies, tmp_path, repeats):
+    with pytest.raises(TrainingError, match="for 1 image folders: give 1 or more for each"):
+        run(plan_for(studies, tmp_path / "run", repeats=repeats))
 
 
 def test_holding_out_an_unknown_case_is_refused(studies, tmp_path):

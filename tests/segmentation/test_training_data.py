@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from tests.imaging.heads import grid_of, head, positions_of
+from tests.segmentation.painted import HU_OF, painted_head
+from tests.segmentation.studies import write_case, write_ct
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, SKIN, Side
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError, TrainingError
@@ -11,9 +14,6 @@ from parotid_brachy.lib.segmentation.training_data import (
     median_spacing,
     samples_of,
 )
-from tests.imaging.heads import grid_of, head, positions_of
-from tests.segmentation.painted import HU_OF, painted_head
-from tests.segmentation.studies import write_case, write_ct
 
 GLAND_PRESET = preset_for("compact", Step.GLAND)
 ORGANS_PRESET = preset_for("compact", Step.ORGANS_AT_RISK)

@@ -1,12 +1,12 @@
 import json
 
 import pytest
+from tests.segmentation.versions import SMALL, description_of, plans_of
 
 from parotid_brachy.lib.errors import ModelRefusedError
 from parotid_brachy.lib.segmentation.planning import CONFIGURATION
 from parotid_brachy.lib.segmentation.presets import PRESETS, Step, preset_for
 from parotid_brachy.lib.segmentation.trusted_plans import require_trusted
-from tests.segmentation.versions import SMALL, description_of, plans_of
 
 PRESET = preset_for("compact", Step.ORGANS_AT_RISK)
 OTHER = preset_for("paper", Step.ORGANS_AT_RISK)

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.imaging.heads import grid_of, positions_of
+from tests.segmentation.painted import PaintedModel, dice, painted_head
+from tests.segmentation.versions import ball_ml
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, SKIN, STRUCTURES, Side
 from parotid_brachy.lib.errors import GeometryError, GlandNotFoundError, InputRefusedError
@@ -19,9 +22,6 @@ from parotid_brachy.lib.segmentation.two_step import (
     TwoStep,
     TwoStepOptions,
 )
-from tests.imaging.heads import grid_of, positions_of
-from tests.segmentation.painted import PaintedModel, dice, painted_head
-from tests.segmentation.versions import ball_ml
 
 
 def two_step(**organs):
@@ -184,7 +184,9 @@ def _axis_orders():
 def _oblique(degrees=12.0):
     from scipy.spatial.transform import Rotation
 
-    return Rotation.from_euler("xyz", [degrees, -degrees / 2, degrees / 3], degrees=True).as_matrix()
+    return Rotation.from_euler(
+        "xyz", [degrees, -degrees / 2, degrees / 3], degrees=True
+    ).as_matrix()
 
 
 @pytest.mark.parametrize("matrix", [*_axis_orders(), _oblique()], ids=range(13))

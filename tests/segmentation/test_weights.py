@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tests.segmentation.versions import SMALL, network_of, plans_of, weights_of
 
 from parotid_brachy.lib.errors import ModelRefusedError
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.weights import distinct_names, put_weights
-from tests.segmentation.versions import SMALL, network_of, plans_of, weights_of
 
 PRESET = preset_for("compact", Step.GLAND)
 

@@ -71,7 +71,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--validation-share",
-        type=float,
+        type=_share,
         default=0.15,
         metavar="SHARE",
         help="share of the patients whose loss is only watched (default 0.15; 0: train on all)",
@@ -105,6 +105,14 @@ def _not_negative(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**32:
         message = f"{text} is not in 0 ... 2^32 - 1"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:  # NaN fails too
+        message = f"{text} is not in 0 ... 1"
         raise argparse.ArgumentTypeError(message)
     return value
 

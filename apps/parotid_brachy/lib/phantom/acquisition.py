@@ -155,7 +155,8 @@ def furnish(scene: Scene) -> None:
 def _air_only(
     scene: Scene, lattice: Lattice, distance: Array, tissue: Tissue, *, hu: float | None = None
 ) -> None:
-    scene.canvas.paint(Field(lattice, np.asarray(distance, np.float32)), tissue, Label.KEEP, hu=hu)
+    field = Field(lattice, np.asarray(distance, np.float32))
+    scene.canvas.paint(field, tissue, Label.KEEP, hu=hu, only_in_air=True)
 
 
 def _draw_mask(scene: Scene) -> None:

@@ -49,6 +49,7 @@ class Canvas:
         label: tuple[Side, int] | Label = Label.CLEAR,
         *,
         hu: float | None = None,
+        only_in_air: bool = False,
     ) -> None:
         """Paints the inside of ``field``.
 
@@ -57,6 +58,7 @@ class Canvas:
             tissue: what it is made of.
             label: side and structure's value, or what happens to the truth already there.
             hu: mean CT number where it is not the tissue's usual.
+            only_in_air: leave what is already something else as it is.
         """
         lattice = field.lattice
         units = field.edge_units(blur_mm=self._blur_mm)
@@ -68,6 +70,8 @@ class Canvas:
                 continue
             rows, columns, edge = placed
             here = self.hu[k, rows, columns]
+            if only_in_air:
+                edge = np.where(self.tissue[k, rows, columns] == Tissue.AIR, edge, np.float32(1))
             cover = np.clip(0.5 - edge, 0, 1)
             here += cover * (value - here)
             inside = edge < 0

@@ -230,7 +230,7 @@ def _metals(scene: Scene, clips: list[tuple[float, float, float]]) -> list[Metal
         for x, y, z in clips:
             at = scene.frame.to_lps_mm(((x + shift[0]) * sign, y + shift[1], z + shift[2]))
             i, j, k = grid.to_index(at)
-            metals.append(Metal((float(i), float(j), float(k)), 1.0, 0.3))
+            metals.append(Metal((float(i), float(j), float(k)), 1.0, 0.2))
     return metals
 
 

@@ -253,6 +253,8 @@ def to_voxels(
     j, i = axes
     wide = plane[j.low] * (1 - j.weight)[:, None] + plane[j.low + 1] * j.weight[:, None]
     if lattice.step_kji[2] == 1:
-        return j.span, i.span, np.asarray(wide[:, i.low], dtype=np.float32)
+        # Weights are 0, or 1 at the last point.
+        exact = i.low + (i.weight > 0)
+        return j.span, i.span, np.asarray(wide[:, exact], dtype=np.float32)
     full = wide[:, i.low] * (1 - i.weight) + wide[:, i.low + 1] * i.weight
     return j.span, i.span, np.asarray(full, dtype=np.float32)

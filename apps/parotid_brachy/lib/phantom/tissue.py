@@ -38,7 +38,6 @@ class Tissue(enum.IntEnum):
     FOAM = 21
     SHELL = 22
     MASK = 23
-    LOBULE = 24
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,6 @@ USUAL: Final = {
     Tissue.FOAM: Texture(-930, 8, 5),
     Tissue.SHELL: Texture(-250, 20, 0),
     Tissue.MASK: Texture(60, 10, 0),
-    Tissue.LOBULE: Texture(-85, 10, 5),
 }
 
 

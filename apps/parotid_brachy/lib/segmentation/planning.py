@@ -130,6 +130,8 @@ def plan_and_preprocess(
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api  # noqa: PLC0415
 
     workspace.activate()
+    # The planner takes it for a number of threads, and an earlier training may have left a 0.
+    os.environ["nnUNet_n_proc_DA"] = str(processes)  # noqa: SIM112
     with quiet():
         api.extract_fingerprints(
             [_DATASET_ID], num_processes=processes, verbose=False, show_progress_bar=False

@@ -203,9 +203,7 @@ def _prepare(
     write_description(plan.preset, count, workspace)
     plan_and_preprocess(plan.preset, spacing, workspace, processes=max(1, plan.processes))
     # nnU-Net draws cases from this list evenly: a name that stands there twice counts twice.
-    train_names = [
-        name for case, names in prepared.train.items() for name in names * weights[case]
-    ]
+    train_names = [name for case, names in prepared.train.items() for name in names * weights[case]]
     validation_names = [name for names in prepared.validation.values() for name in names]
     splits = [{"train": train_names, "val": validation_names or train_names}]
     _write_json(workspace.preprocessed / "splits_final.json", splits)
