@@ -49,7 +49,12 @@ def test_defaults_are_compacts_and_reproducible(asked):
 
 
 def test_every_option_reaches_the_plan(asked):
-    options = ["--preset", "paper", "--epochs", "3", "--iterations", "4", "--resume", "--hold-out", "a", "--hold-out", "b", "--start-from", "s", "--processes", "2", "--seed", "9", "--images", "j", "--labels", "m", "--repeat", "1", "--repeat", "3", "--validation-share", "0"]
+    options = (
+        *("--preset", "paper", "--epochs", "3", "--iterations", "4", "--resume"),
+        *("--hold-out", "a", "--hold-out", "b", "--start-from", "s", "--processes", "2"),
+        *("--seed", "9", "--images", "j", "--labels", "m", "--repeat", "1", "--repeat", "3"),
+        *("--validation-share", "0"),
+    )
     assert main(["train", "--step", "gland", *NEEDED, *options, "--provenance", "a b"]) == 0
     ((plan, resume),) = asked.calls
     assert resume

@@ -2,6 +2,7 @@ import copy
 import json
 import logging
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -118,6 +119,6 @@ def test_a_sample_is_written_channel_by_channel_without_the_mirrored_direction(t
 
 def test_nnunets_prints_go_to_the_log(capsys, caplog):
     with caplog.at_level(logging.DEBUG), quiet():
-        print("\n  planning  \n")
+        sys.stdout.write("\n  planning  \n")
     assert capsys.readouterr().out == ""
     assert [record.getMessage() for record in caplog.records] == ["nnU-Net: planning"]

@@ -130,7 +130,7 @@ def test_strong_augmentation_follows_the_spatial_one(trainer_of):
     for name in ("paper", "compact"):
         trainer = trainer_of(name, Step.ORGANS_AT_RISK)
         trainer.initialize()
-        rotation, dummy_2d, initial, mirror = (
+        rotation, dummy_2d, _, mirror = (
             trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         )
         composed = trainer.get_training_transforms(

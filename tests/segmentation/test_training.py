@@ -86,7 +86,7 @@ def test_a_training_stops_goes_on_and_gives_a_version_that_serves(studies, tmp_p
 
     with pytest.raises(TrainingError, match="holds a training already"):
         run(plan)
-    with pytest.raises(TrainingError, match="was started as|holds no training of step"):
+    with pytest.raises(TrainingError, match=r"was started as|holds no training of step"):
         run(replace(plan, preset=replace(plan.preset, name="paper")), resume=True)
     other = Step.ONE_STEP
     with pytest.raises(TrainingError, match="holds no training of step one_step"):
@@ -233,7 +233,7 @@ def test_as_many_label_folders_as_image_folders_are_needed(studies, tmp_path):
 def test_a_version_to_start_from_is_verified_before_anything_is_sampled(studies, tmp_path):
     folder = write_untrained(tmp_path / "parent", Step.GLAND)
     (folder / MANIFEST).unlink()
-    with pytest.raises(ModelRefusedError, match="manifest.json"):
+    with pytest.raises(ModelRefusedError, match=r"manifest\.json"):
         run(plan_for(studies, tmp_path / "run", start_from=folder))
     assert not (tmp_path / "run").exists()
 
@@ -251,4 +251,4 @@ def test_a_share_of_the_patients_validates_and_the_seed_decides():
 def test_nnunets_folders_are_the_trainings_own(studies, tmp_path):
     workspace = training.workspace_for(tmp_path, quick(Step.GLAND))
     workspace.activate()
-    assert os.environ["nnUNet_results"].startswith(str(tmp_path))
+    assert os.environ["nnUNet_results"].startswith(str(tmp_path))  # noqa: SIM112

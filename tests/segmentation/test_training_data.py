@@ -63,7 +63,7 @@ def test_nothing_to_pair_is_refused(tmp_path):
         find_cases(tmp_path / "images", tmp_path)
     touch(tmp_path / "images" / "a.nii.gz")
     touch(tmp_path / "labels" / "b.nii.gz")
-    with pytest.raises(TrainingError, match="no image in .* has a label map of the same name"):
+    with pytest.raises(TrainingError, match=r"no image in .* has a label map of the same name"):
         find_cases(tmp_path / "images", tmp_path / "labels")
 
 

@@ -1,8 +1,8 @@
 """Model versions for tests that need one, without a training.
 
 Their networks are narrow (a few features) on a coarse grid, but otherwise the presets': same
-levels, same windows, same files. An *untrained* one answers noise; a *planted* one knows the head of
-``planted_head`` by its CT numbers, so that the two steps have one right answer on it.
+levels, same windows, same files. An *untrained* one answers noise; a *planted* one knows the head
+of ``planted_head`` by its CT numbers, so that the two steps have one right answer on it.
 """
 
 from __future__ import annotations
