@@ -12,8 +12,10 @@ from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, SKIN, STRUCTURES, 
 from parotid_brachy.lib.errors import GeometryError, GlandNotFoundError, InputRefusedError
 from parotid_brachy.lib.imaging.half_head import find_midplane
 from parotid_brachy.lib.imaging.roi import within_reach
-from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.segmentation import two_step as two_step_module
+from parotid_brachy.lib.segmentation.findings import Gland
+from parotid_brachy.lib.segmentation.organs import Labelled
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.two_step import (
     GlandOnly,
@@ -21,6 +23,7 @@ from parotid_brachy.lib.segmentation.two_step import (
     OrgansOnly,
     TwoStep,
     TwoStepOptions,
+    outline,
 )
 
 
@@ -412,3 +415,19 @@ def test_planted_networks_label_a_head_end_to_end(planted, head):
     again = TwoStep(planted[Step.GLAND], planted[Step.ORGANS_AT_RISK]).run(head)
     assert np.array_equal(result.labels, again.labels)
     assert replace(again.report, seconds={}) == replace(report, seconds={})
+
+
+@pytest.mark.parametrize(("spacing_mm", "expected"), [(1.0, True), (3.0, False)])
+def test_step_2_sharpens_the_gland_only_on_images_that_are_fine_enough(spacing_mm, expected):
+    grid = Grid((24, 24, 24), (spacing_mm,) * 3, (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    first = np.zeros(grid.shape_kji, dtype=np.float32)
+    first[4:20, 4:20, 4:20] = 0.6
+    second = np.ones(grid.shape_kji, dtype=np.float32)
+    second[4:6] = 0.0
+    gland = Gland(Side.LEFT, grid, first, 4.0, 0.6)
+    whole = (slice(0, 24),) * 3
+    labelled = Labelled(np.zeros(grid.shape_kji, np.uint8), second, second, whole)
+    mask = outline(gland, labelled, grid)
+    was_sharpened = not mask[4:6].any()
+    assert was_sharpened is expected
+    assert mask[10, 10, 10]
