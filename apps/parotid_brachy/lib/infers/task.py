@@ -48,6 +48,9 @@ class SegmentationTask(InferTask):
             description=self.summary,
         )
         self._models = models
+        # A folder of our own: a client on the same machine saves its copy under the same file name
+        # in the shared temporary folder, where removing ours would remove the client's.
+        self._answers = tempfile.TemporaryDirectory(prefix="parotid-answers-")
 
     @abstractmethod
     def propose(self, volume: Volume, options: InferOptions, gland_file: Path | None) -> PreLabel:
@@ -88,7 +91,7 @@ class SegmentationTask(InferTask):
         image, label = Path(request["image"]), request.get("label")
         volume = read_volume(image, case=request.get("case"))
         proposal = self.propose(volume, options, Path(label) if label else None)
-        path = _temporary_file(options.ending.value)
+        path = _new_file(Path(self._answers.name), options.ending.value)
         write_label_map(path, proposal.labels, volume.grid, structures=self.structures)
         return str(path), {
             "label_names": self._names_in(proposal.labels),
@@ -105,7 +108,7 @@ class SegmentationTask(InferTask):
         return {s.name: s.value for s in self.structures if s.value in present}
 
 
-def _temporary_file(ending: str) -> Path:
-    descriptor, path = tempfile.mkstemp(prefix="parotid-", suffix=ending)
+def _new_file(folder: Path, ending: str) -> Path:
+    descriptor, path = tempfile.mkstemp(prefix="parotid-", suffix=ending, dir=folder)
     os.close(descriptor)
     return Path(path)
