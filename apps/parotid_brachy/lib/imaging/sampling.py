@@ -42,6 +42,24 @@ def _shrink_factors(grid: Grid, target: Grid, size_ijk: NDArray[Any]) -> list[in
     return [int(value) for value in np.minimum(np.maximum(factors, 1), np.maximum(size_ijk, 1))]
 
 
+def _resampled(
+    image: sitk.Image, target: Grid, *, outside: float, pixel: int = sitk.sitkFloat32
+) -> NDArray[np.float32]:
+    """An image linearly interpolated at the voxel centres of ``target``."""
+    resampled = sitk.Resample(
+        image,
+        target.size_ijk,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        target.origin_lps_mm,
+        target.spacing_mm,
+        target.direction,
+        outside,
+        pixel,
+    )
+    return np.asarray(sitk.GetArrayFromImage(resampled), dtype=np.float32)
+
+
 def sample_ct(volume: Volume, target: Grid) -> NDArray[np.float32]:
     """CT numbers of ``volume`` at the voxel centres of ``target``.
 
@@ -58,18 +76,7 @@ def sample_ct(volume: Volume, target: Grid) -> NDArray[np.float32]:
     factors = _shrink_factors(volume.grid, target, stop - start)
     if max(factors) > 1:
         image = sitk.BinShrink(image, factors)
-    image = sitk.Resample(
-        image,
-        target.size_ijk,
-        sitk.Transform(),
-        sitk.sitkLinear,
-        target.origin_lps_mm,
-        target.spacing_mm,
-        target.direction,
-        AIR_HU,
-        sitk.sitkFloat32,
-    )
-    return np.asarray(sitk.GetArrayFromImage(image), dtype=np.float32)
+    return _resampled(image, target, outside=AIR_HU)
 
 
 def sample_labels(labels: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.uint8]:
@@ -87,19 +94,7 @@ def sample_labels(labels: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.
         image = to_image((part == value).astype(np.float32), cropped)
         if max(factors) > 1:
             image = sitk.BinShrink(image, factors)
-        share = sitk.GetArrayFromImage(
-            sitk.Resample(
-                image,
-                target.size_ijk,
-                sitk.Transform(),
-                sitk.sitkLinear,
-                target.origin_lps_mm,
-                target.spacing_mm,
-                target.direction,
-                0.0,
-                sitk.sitkFloat32,
-            )
-        )
+        share = _resampled(image, target, outside=0.0)
         wins = share >= best
         result[wins] = value
         best[wins] = share[wins]
@@ -128,17 +123,6 @@ def restore_scores(
         return np.zeros((*shape, scores.shape[0]), dtype=np.float32), where
     part = native.cropped(tuple(start), tuple(stop))
     image = to_image(np.ascontiguousarray(np.moveaxis(scores, 0, -1)), grid)
-    restored = sitk.Resample(
-        image,
-        part.size_ijk,
-        sitk.Transform(),
-        sitk.sitkLinear,
-        part.origin_lps_mm,
-        part.spacing_mm,
-        part.direction,
-        0.0,
-        sitk.sitkVectorFloat32,
-    )
+    restored = _resampled(image, part, outside=0.0, pixel=sitk.sitkVectorFloat32)
     # SimpleITK drops the last axis where there is one channel only.
-    values = sitk.GetArrayFromImage(restored).reshape(*part.shape_kji, scores.shape[0])
-    return np.asarray(values, dtype=np.float32), where
+    return restored.reshape(*part.shape_kji, scores.shape[0]), where

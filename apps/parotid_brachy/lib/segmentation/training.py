@@ -176,7 +176,7 @@ def _prepare(
     cases = _all_cases(plan)
     patients = sorted({case.case for case in cases} - set(plan.held_out))
     validation = _validation_patients(patients, plan.seed, plan.validation_share)
-    weights = _repeats(plan)
+    weights = _repeats(plan, cases)
     spacing = plan.preset.spacing_kji_mm or median_spacing(cases)
     prepared = PreparedData(spacing, held_out=sorted(plan.held_out))
     for number, case in enumerate(cases):
@@ -234,17 +234,14 @@ def _all_cases(plan: TrainingPlan) -> list[TrainingCase]:
     return cases
 
 
-def _repeats(plan: TrainingPlan) -> dict[str, int]:
+def _repeats(plan: TrainingPlan, cases: Sequence[TrainingCase]) -> dict[str, int]:
     """How often each case counts."""
     repeats = plan.repeats or (1,) * len(plan.images)
     if len(repeats) != len(plan.images) or min(repeats) < 1:
         message = f"repeats {repeats} for {len(plan.images)} image folders: give 1 or more for each"
         raise TrainingError(message)
-    return {
-        case.case: times
-        for images, labels, times in zip(plan.images, plan.labels, repeats, strict=True)
-        for case in find_cases(images, labels)
-    }
+    times = dict(zip(plan.images, repeats, strict=True))
+    return {case.case: times[case.image.parent] for case in cases}
 
 
 def _validation_patients(patients: Sequence[str], seed: int, share: float) -> set[str]:
