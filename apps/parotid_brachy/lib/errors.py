@@ -47,6 +47,42 @@ class GlandNotFoundError(ParotidBrachyError):
     http_status: ClassVar[int] = 422
 
 
+class NotAuthenticatedError(ParotidBrachyError):
+    """Nobody has said, or proved, who is asking."""
+
+    http_status: ClassVar[int] = 401
+
+
+class NotAllowedError(ParotidBrachyError):
+    """Who is asking may not do this."""
+
+    http_status: ClassVar[int] = 403
+
+
+class ConflictError(ParotidBrachyError):
+    """The state of things does not permit it now; says who changed it and when."""
+
+    http_status: ClassVar[int] = 409
+
+
+class TooLargeError(ParotidBrachyError):
+    """More than this server takes: a body, a header, a file that unpacks to too much."""
+
+    http_status: ClassVar[int] = 413
+
+
+class StoreError(ParotidBrachyError):
+    """The version store is damaged, or of a version that this program does not know."""
+
+    http_status: ClassVar[int] = 500
+
+
+class StoreFullError(ParotidBrachyError):
+    """Nothing was kept, because the disk or the database is full or cannot be written."""
+
+    http_status: ClassVar[int] = 507
+
+
 class ModelRefusedError(ParotidBrachyError):
     """A model version that must not be loaded: wrong hash, incomplete folder, unknown preset."""
 
