@@ -1,0 +1,30 @@
+"""The tags under which stock clients find versions: names of folders, and never a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from parotid_brachy.lib.errors import UsageError
+from parotid_brachy.lib.review.records import CORRECTION_PREFIX
+
+_TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?<!\.)")
+_CORRECTION: Final = re.compile(rf"{CORRECTION_PREFIX}([0-9]{{1,9}})")
+
+
+def require_tag(case: str, tag: str) -> None:
+    """Refuses what no tag can be.
+
+    Raises:
+        UsageError: names case and tag.
+    """
+    if not _TAG.fullmatch(tag):
+        message = f"{case}: tag {tag[:70]!r}: up to 64 letters, digits and _ . - are needed"
+        raise UsageError(message)
+
+
+def following_correction(used: Iterable[str]) -> str:
+    """The tag of the next correction: one above the highest among those ever used."""
+    numbers = [int(match[1]) for tag in used if (match := _CORRECTION.fullmatch(tag))]
+    return f"{CORRECTION_PREFIX}{max(numbers, default=0) + 1}"
