@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from scripts.measure.networks import SHIPPED, Networks, load_networks
 from scripts.measure.scoring import Reference, Scored, Way, score_two_step
-from scripts.measure.tables import Summary, markdown, write_csv
+from scripts.measure.tables import markdown, write_csv
 from tqdm import tqdm
 
 from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side, structure_named
 from parotid_brachy.lib.evaluation.overlap import Outcome, Score
+from parotid_brachy.lib.evaluation.summary import Summary
 from parotid_brachy.lib.phantom.draw import draw_phantom
 from parotid_brachy.lib.phantom.truth import Extent
 from parotid_brachy.lib.segmentation.two_step import TwoStepOptions

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scripts.measure.tables import Summary
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, STRUCTURES, Side, Structure
 from parotid_brachy.lib.evaluation.overlap import Mask, Score, dsc, hd95_mm
+from parotid_brachy.lib.evaluation.summary import Summary
 from parotid_brachy.lib.imaging.roi import cut_at_reach, within_reach
 from parotid_brachy.lib.imaging.volume import Grid
 

@@ -10,7 +10,7 @@ from tests.imaging.heads import grid_of, head
 from tests.imaging.test_sampling import rotation
 
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
-from parotid_brachy.lib.imaging.files import read_volume
+from parotid_brachy.lib.imaging.files import read_grid, read_volume
 from parotid_brachy.lib.imaging.limits import FileLimits
 from parotid_brachy.lib.imaging.volume import Volume
 
@@ -33,6 +33,15 @@ def test_a_series_is_the_volume_that_it_was_cut_from(series):
     assert volume.voxels.dtype == np.int16
     assert np.array_equal(volume.voxels, series_head().voxels)
     assert volume.grid.is_same_as(series_head().grid, tolerance_mm=1e-6)
+
+
+def test_the_grid_of_a_series_needs_no_pixels(series):
+    for path in series.iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.PixelData
+        dataset.save_as(path)
+    assert read_grid(series) == read_grid(write(series.parent / "whole", whole_series()))
+    assert read_grid(series).is_same_as(series_head().grid, tolerance_mm=1e-6)
 
 
 def test_order_comes_from_positions_not_from_names(tmp_path):

@@ -11,7 +11,7 @@ from tests.imaging.heads import grid_of, head
 from tests.imaging.test_sampling import ORIENTATIONS, reoriented, rotation
 
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
-from parotid_brachy.lib.imaging.files import case_of, read_volume
+from parotid_brachy.lib.imaging.files import case_of, read_grid, read_volume
 from parotid_brachy.lib.imaging.limits import FileLimits
 from parotid_brachy.lib.imaging.volume import Volume, to_image
 
@@ -36,6 +36,25 @@ def test_every_format_gives_the_volume_that_simpleitk_wrote(tmp_path, suffix):
     same_volume(read, volume)
     assert read.voxels.dtype == np.int16
     assert read.case == "case 1"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_grid_alone_is_the_volumes_and_needs_no_voxels(tmp_path, suffix):
+    path = written(head(), tmp_path / f"head{suffix}")
+    assert read_grid(path) == read_volume(path).grid
+    if suffix not in (".nhdr", ".mhd"):
+        path.write_bytes(path.read_bytes()[:2000])
+        assert read_grid(path).is_same_as(head().grid)
+        with pytest.raises(InputRefusedError):
+            read_volume(path)
+
+
+def test_the_grid_alone_is_checked_as_a_volumes(tmp_path):
+    thin = head(grid_of((30, 30, 9), (4.0, 4.0, 0.05)))
+    with pytest.raises(GeometryError, match=r"a CT has 0\.1 to 10 mm"):
+        read_grid(written(thin, tmp_path / "thin.nii.gz"))
+    with pytest.raises(InputRefusedError, match="no such file"):
+        read_grid(tmp_path / "none.nii.gz")
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])

@@ -41,9 +41,16 @@ def test_simpleitk_reads_the_same_map_on_the_same_grid(tmp_path, labels, suffix)
 
 
 def test_the_same_map_gives_the_same_bytes(tmp_path, labels):
-    for name in ("a.nii.gz", "b.nii.gz"):
-        write_label_map(tmp_path / name, labels, GRID)
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    for suffix in SUFFIXES:
+        for name in ("a", "b"):
+            write_label_map(tmp_path / f"{name}{suffix}", labels, GRID)
+        first, second = (tmp_path / f"{name}{suffix}" for name in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_no_header_tells_when_it_was_written(tmp_path, labels):
+    write_label_map(tmp_path / "a.seg.nrrd", labels, GRID)
+    assert b"\n#" not in (tmp_path / "a.seg.nrrd").read_bytes().partition(b"\n\n")[0]
 
 
 def test_a_segmentation_tells_slicer_names_colours_and_values(tmp_path, labels):
@@ -176,7 +183,7 @@ def test_overlapping_segments_are_refused_with_their_number_of_voxels(tmp_path):
     first[2:6, 3:6, 3:6] = 1
     second[5:8, 3:6, 3:6] = 1
     slicer_file(tmp_path / "a.seg.nrrd", [first, second], [("skin", 1, 0), ("auricula", 1, 1)])
-    with pytest.raises(InputRefusedError, match="'auricula' overlaps others in 9 voxels"):
+    with pytest.raises(InputRefusedError, match="'auricula' overlaps 'skin' in 9 voxels"):
         read_label_map(tmp_path / "a.seg.nrrd", GRID)
 
 
@@ -211,7 +218,10 @@ def test_layers_without_segments_are_refused(tmp_path):
         read_label_map(tmp_path / "a.seg.nrrd", GRID)
 
 
-@pytest.mark.parametrize(("field", "value"), [("LabelValue", "x"), ("Layer", "")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("LabelValue", "x"), ("LabelValue", "0"), ("LabelValue", "-1"), ("Layer", "")],
+)
 def test_damaged_segment_fields_are_refused(tmp_path, labels, field, value):
     write_label_map(tmp_path / "a.seg.nrrd", labels, GRID)
     content = (tmp_path / "a.seg.nrrd").read_bytes()

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scripts.measure.scoring import Reference, Way, score_two_step, summary_rows
-from scripts.measure.tables import Summary
 
 from parotid_brachy.lib.anatomy import GLAND, MANDIBULAR_RAMUS, SKIN, Side
 from parotid_brachy.lib.evaluation.overlap import Outcome, Score
+from parotid_brachy.lib.evaluation.summary import Summary
 from parotid_brachy.lib.imaging.volume import Grid
 
 STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

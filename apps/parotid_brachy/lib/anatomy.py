@@ -8,6 +8,7 @@ the project spells a structure's name or value.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -119,3 +120,15 @@ def structure_named(name: str) -> Structure:
         if structure.name == name:
             return structure
     raise KeyError(name)
+
+
+def structure_called(text: str) -> Structure | None:
+    """The structure that a person means, None if it is no structure's name or title.
+
+    Capitals do not matter, nor whether spaces, underscores or hyphens part the words.
+    """
+    wanted = re.sub(r"[\s_-]+", " ", text.strip().lower())
+    for structure in STRUCTURES:
+        if wanted in (structure.name.replace("_", " "), structure.title.lower()):
+            return structure
+    return None

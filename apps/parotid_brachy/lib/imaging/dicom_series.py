@@ -78,9 +78,7 @@ def read_series(
         InputRefusedError: no series, several, or a slice that cannot be used; names the file.
         GeometryError: gaps, doubles, tilted or differing slices.
     """
-    slices = _one_series(_slices(folder, limits), folder, series_uid)
-    grid, ordered = _stacked(slices, folder.name, limits)
-    require_ct_grid(grid, limits, name=folder.name)
+    grid, ordered = _located(folder, limits, series_uid)
     if 4 * int(np.prod(grid.size_ijk, dtype=np.int64)) > limits.voxel_bytes:
         message = (
             f"{folder.name}: {grid.describe()}; at most {limits.voxel_bytes / 1024**3:.3g} GiB "
@@ -90,6 +88,25 @@ def read_series(
     pixels = [read_pixels(one, limits) for one in ordered]
     kind = np.result_type(*{part.dtype for part in pixels})
     return grid, np.stack(pixels).astype(kind, copy=False)
+
+
+def read_series_grid(folder: Path, limits: FileLimits, *, series_uid: str | None = None) -> Grid:
+    """The grid of the one CT series in a folder, from the slices' headers only.
+
+    Raises:
+        InputRefusedError, GeometryError: as :func:`read_series`.
+    """
+    return _located(folder, limits, series_uid)[0]
+
+
+def _located(
+    folder: Path, limits: FileLimits, series_uid: str | None
+) -> tuple[Grid, list[CtSlice]]:
+    """The grid of the wanted series, and its slices in the grid's order."""
+    slices = _one_series(_slices(folder, limits), folder, series_uid)
+    grid, ordered = _stacked(slices, folder.name, limits)
+    require_ct_grid(grid, limits, name=folder.name)
+    return grid, ordered
 
 
 def _slices(folder: Path, limits: FileLimits) -> list[CtSlice]:

@@ -23,7 +23,7 @@ from parotid_brachy.lib.imaging.ct_checks import (
     require_ct_grid,
     require_ct_numbers,
 )
-from parotid_brachy.lib.imaging.dicom_series import read_series
+from parotid_brachy.lib.imaging.dicom_series import read_series, read_series_grid
 from parotid_brachy.lib.imaging.dicom_slice import looks_like_dicom
 from parotid_brachy.lib.imaging.label_encoding import nifti_bytes, nrrd_bytes
 from parotid_brachy.lib.imaging.limits import CT_LIMITS, FileLimits
@@ -81,11 +81,8 @@ def read_volume(
         grid, voxels = read_series(path, limits, series_uid=series_uid)
         name = path.name
     else:
-        stored = _header(path, limits)
+        stored, grid = _located(path, limits)
         name = stored.name
-        require_size(stored, limits)
-        grid = grid_of_affine(stored.affine_lps, stored.size_ijk, name=name, shear=limits.shear)
-        require_ct_grid(grid, limits, name=name)
         voxels = ct_numbers(
             read_stored(stored), slope=stored.slope, intercept=stored.intercept, name=name
         )
@@ -93,8 +90,39 @@ def read_volume(
     return Volume(grid, voxels, case or case_of(path))
 
 
-def _header(path: Path, limits: FileLimits, *, layers: bool = False) -> StoredImage:
-    """Parses the header of a volume's file, by its name.
+def read_grid(path: Path, *, series_uid: str | None = None, limits: FileLimits = CT_LIMITS) -> Grid:
+    """The grid of a CT volume, from its header only, checked as ``read_volume`` checks it.
+
+    Args:
+        path: a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+        series_uid: which series, where a DICOM folder holds several.
+        limits: bounds for size, spacing and extent.
+
+    Raises:
+        InputRefusedError: missing, of another kind, or with a damaged header.
+        GeometryError: no plausible grid, or one that contradicts itself.
+    """
+    if path.is_dir():
+        return read_series_grid(path, limits, series_uid=series_uid)
+    return _located(path, limits)[1]
+
+
+def _located(path: Path, limits: FileLimits) -> tuple[StoredImage, Grid]:
+    """The header of a CT's file, and the grid that it states."""
+    stored = read_header(path, limits)
+    require_size(stored, limits)
+    grid = grid_of_affine(stored.affine_lps, stored.size_ijk, name=stored.name, shear=limits.shear)
+    require_ct_grid(grid, limits, name=stored.name)
+    return stored, grid
+
+
+def read_header(path: Path, limits: FileLimits, *, layers: bool = False) -> StoredImage:
+    """Parses the header of an image's file, by its name.
+
+    Args:
+        path: a NIfTI, NRRD or MetaImage file.
+        limits: how long a header may be.
+        layers: whether a NRRD file may hold the layers of a 3D Slicer segmentation.
 
     Raises:
         InputRefusedError: no file, an unknown kind, or a damaged header.
@@ -141,7 +169,7 @@ def read_label_map(path: Path, grid: Grid, *, limits: FileLimits = CT_LIMITS) ->
         InputRefusedError: damaged, other than whole numbers, or an unknown structure.
         GeometryError: the map lies on another grid.
     """
-    stored = _header(path, limits, layers=True)
+    stored = read_header(path, limits, layers=True)
     require_size(stored, limits)
     own = grid_of_affine(stored.affine_lps, stored.size_ijk, name=stored.name, shear=limits.shear)
     if not stored.segments:
@@ -150,15 +178,15 @@ def read_label_map(path: Path, grid: Grid, *, limits: FileLimits = CT_LIMITS) ->
             raise InputRefusedError(message)
         grid.require_same(own, what=stored.name)
         return _known_values(read_stored(stored), stored)
-    labels = values_of_segments(_whole_numbers(read_stored(stored), stored), stored)
+    labels = values_of_segments(whole_numbers(read_stored(stored), stored), stored)
     return placed(labels, own, grid, name=stored.name)
 
 
-def _whole_numbers(voxels: NDArray[Any], stored: StoredImage) -> NDArray[Any]:
-    """The map's values as whole numbers of 0 to 255.
+def whole_numbers(voxels: NDArray[Any], stored: StoredImage) -> NDArray[Any]:
+    """A label map's values as whole numbers of 0 to 255, same shape.
 
     Raises:
-        InputRefusedError: there are others.
+        InputRefusedError: there are others, or they are scaled.
     """
     if stored.slope != 1.0 or stored.intercept != 0.0:
         message = f"{stored.name}: its values are scaled. Save it as a plain label map."
@@ -177,7 +205,7 @@ def _whole_numbers(voxels: NDArray[Any], stored: StoredImage) -> NDArray[Any]:
 
 
 def _known_values(voxels: NDArray[Any], stored: StoredImage) -> NDArray[np.uint8]:
-    labels: NDArray[np.uint8] = _whole_numbers(voxels, stored)
+    labels: NDArray[np.uint8] = whole_numbers(voxels, stored)
     known = {0, *(structure.value for structure in STRUCTURES)}
     unknown = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()) - known
     if unknown:

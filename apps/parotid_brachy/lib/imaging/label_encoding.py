@@ -38,7 +38,10 @@ def nifti_bytes(labels: NDArray[np.uint8], grid: Grid) -> bytes:
 def nrrd_bytes(
     labels: NDArray[np.uint8], grid: Grid, *, segments: Sequence[Structure] = ()
 ) -> bytes:
-    """A gzipped NRRD file of a label map, with these structures a 3D Slicer segmentation."""
+    """A gzipped NRRD file of a label map, with these structures a 3D Slicer segmentation.
+
+    The same map gives the same bytes.
+    """
     header = {
         "space": "left-posterior-superior",
         "kinds": ["domain", "domain", "domain"],
@@ -56,4 +59,11 @@ def nrrd_bytes(
         index_order="C",
         compression_level=_COMPRESSION_LEVEL,
     )
-    return buffer.getvalue()
+    return _without_comments(buffer.getvalue())
+
+
+def _without_comments(content: bytes) -> bytes:
+    """A NRRD file without the comments of its header: pynrrd notes there when it was written."""
+    end = content.index(b"\n\n")
+    lines = [line for line in content[:end].split(b"\n") if not line.startswith(b"#")]
+    return b"\n".join(lines) + content[end:]

@@ -6,12 +6,20 @@ Fields as Slicer's own storage node reads and writes them (vtkMRMLSegmentationSt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parotid_brachy.lib.anatomy import CATEGORY, STRUCTURES, CodedConcept, Structure
+from parotid_brachy.lib.anatomy import (
+    CATEGORY,
+    STRUCTURES,
+    CodedConcept,
+    Structure,
+    structure_called,
+)
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
 from parotid_brachy.lib.imaging.stored_image import StoredImage, quoted
 from parotid_brachy.lib.imaging.volume import Grid
@@ -22,6 +30,28 @@ _SAME_MM = 1e-2
 _FAR_VOXELS = 1e6
 _TERMINOLOGY = "Segmentation category and type - DICOM master list"
 _NO_REGION = "Anatomic codes - DICOM master list~^^~^^"
+NO_STRUCTURES: Final = ("background", "foreground_scribbles", "background_scribbles")
+"""Segments of MONAI Label's own in 3D Slicer, which are no part of the contours."""
+
+
+def is_no_structure(name: str) -> bool:
+    """Whether a segment's name is one that MONAI Label's module for 3D Slicer leaves out."""
+    return re.sub(r"[\s_-]+", "_", name.strip().lower()) in NO_STRUCTURES
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a file.
+
+    Attributes:
+        name: as the file has it.
+        label: its value in its layer.
+        layer: counted from 0.
+    """
+
+    name: str
+    label: int
+    layer: int
 
 
 def segment_fields(grid: Grid, structures: Sequence[Structure]) -> dict[str, str]:
@@ -60,8 +90,12 @@ def _tags(structure: Structure) -> str:
     return f"TerminologyEntry:{entry}|"
 
 
-def _segments(stored: StoredImage) -> Iterator[tuple[str, int, int]]:
-    """Name, label value and layer of every segment."""
+def segments_of(stored: StoredImage) -> list[Segment]:
+    """The segments that a file's header describes.
+
+    Raises:
+        InputRefusedError: there are too many, or one is damaged.
+    """
     found: dict[int, dict[str, str]] = {}
     for key, value in stored.segments.items():
         match = _SEGMENT_FIELD.fullmatch(key)
@@ -70,28 +104,21 @@ def _segments(stored: StoredImage) -> Iterator[tuple[str, int, int]]:
     if len(found) > _MOST_SEGMENTS:
         message = f"{stored.name}: {len(found)} segments; at most {_MOST_SEGMENTS} are read."
         raise InputRefusedError(message)
-    for number, fields in sorted(found.items()):
-        name = fields.get("Name", fields.get("ID", f"Segment {number}"))
-        try:
-            # Without these fields (older files) every segment is a layer of ones.
-            label = int(fields.get("LabelValue", "1"))
-            layer = int(fields.get("Layer", str(number)))
-        except ValueError as error:
-            message = (
-                f"{stored.name}: damaged segment {quoted(name)}. Save it again from 3D Slicer."
-            )
-            raise InputRefusedError(message) from error
-        yield name, label, layer
+    return [_segment(number, fields, stored) for number, fields in sorted(found.items())]
 
 
-def _structure(name: str, stored: StoredImage) -> Structure:
-    wanted = re.sub(r"[\s_-]+", " ", name.strip().lower())
-    for structure in STRUCTURES:
-        if wanted in (structure.name.replace("_", " "), structure.title.lower()):
-            return structure
-    known = ", ".join(structure.name for structure in STRUCTURES)
-    message = f"{stored.name}: segment {quoted(name)} is no structure. Name it one of: {known}."
-    raise InputRefusedError(message)
+def _segment(number: int, fields: Mapping[str, str], stored: StoredImage) -> Segment:
+    name = fields.get("Name", fields.get("ID", f"Segment {number}"))
+    try:
+        # Without these fields (older files) every segment is a layer of ones.
+        label = int(fields.get("LabelValue", "1"))
+        layer = int(fields.get("Layer", str(number)))
+    except ValueError:
+        label = layer = 0
+    if label < 1:  # 0 is what belongs to no segment
+        message = f"{stored.name}: damaged segment {quoted(name)}. Save it again from 3D Slicer."
+        raise InputRefusedError(message)
+    return Segment(name, label, layer)
 
 
 def values_of_segments(voxels: NDArray[np.uint8], stored: StoredImage) -> NDArray[np.uint8]:
@@ -106,36 +133,92 @@ def values_of_segments(voxels: NDArray[np.uint8], stored: StoredImage) -> NDArra
             segment, or two segments that overlap (a label map cannot hold both).
     """
     layers = voxels if voxels.ndim == 4 else voxels[..., None]
-    labels = np.zeros(layers.shape[:3], dtype=np.uint8)
-    explained = np.zeros(layers.shape[:3], dtype=np.int32)
-    for name, label, layer in _segments(stored):
-        if not 0 <= layer < layers.shape[3]:
+    segments = segments_of(stored)
+    for segment in segments:
+        if not 0 <= segment.layer < layers.shape[3]:
             message = (
-                f"{stored.name}: segment {quoted(name)} in layer {layer} of {layers.shape[3]}. "
+                f"{stored.name}: segment {quoted(segment.name)} in layer {segment.layer} of "
+                f"{layers.shape[3]}. Save it again from 3D Slicer."
+            )
+            raise InputRefusedError(message)
+    labels = np.zeros(layers.shape[:3], dtype=np.uint8)
+    for number in range(layers.shape[3]):
+        layer = layers[..., number]
+        table = _table([one for one in segments if one.layer == number], layer, stored)
+        found = table[layer]
+        shared = (labels != 0) & (found != 0)
+        if shared.any():
+            raise _overlap(labels, found, shared, stored)
+        labels |= found
+    return labels
+
+
+def present_values(voxels: NDArray[np.uint8]) -> dict[int, int]:
+    """The values of a map, 0 included, and how many voxels have each."""
+    counts = np.zeros(256, dtype=np.int64)
+    for slab in voxels:  # slab by slab, because bincount makes eight bytes of each
+        counts += np.bincount(slab.ravel(), minlength=256)
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+
+
+def _table(
+    segments: Sequence[Segment], layer: NDArray[np.uint8], stored: StoredImage
+) -> NDArray[np.uint8]:
+    """The project's value for each value of one layer.
+
+    Raises:
+        InputRefusedError: a value that has voxels is nobody's, two segments' or no structure's.
+    """
+    present = present_values(layer)
+    table = np.zeros(256, dtype=np.uint8)
+    owners: dict[int, Segment] = {}
+    for segment in segments:
+        if segment.label not in present:
+            continue
+        if segment.label in owners:
+            message = (
+                f"{stored.name}: segments {quoted(owners[segment.label].name)} and "
+                f"{quoted(segment.name)} overlap: they are the same voxels. "
                 "Save it again from 3D Slicer."
             )
             raise InputRefusedError(message)
-        mask = layers[..., layer] == label
-        if label == 0 or not mask.any():
-            continue
-        structure = _structure(name, stored)
-        shared = int(np.count_nonzero(labels[mask]))
-        if shared:
-            message = (
-                f"{stored.name}: segment {quoted(name)} overlaps others in {shared} voxels. "
-                "Give each voxel to one structure (Segment Editor: overwrite all segments)."
-            )
-            raise InputRefusedError(message)
-        labels[mask] = structure.value
-        explained += mask
-    orphans = int(np.count_nonzero((layers != 0).sum(axis=3) - explained))
+        owners[segment.label] = segment
+        if not is_no_structure(segment.name):
+            table[segment.label] = _structure(segment.name, stored).value
+    orphans = sum(n for value, n in present.items() if value and value not in owners)
     if orphans:
         message = (
             f"{stored.name}: {orphans} voxels belong to none of its segments. "
             "Save it again from 3D Slicer."
         )
         raise InputRefusedError(message)
-    return labels
+    return table
+
+
+def _structure(name: str, stored: StoredImage) -> Structure:
+    structure = structure_called(name)
+    if structure is None:
+        known = ", ".join(structure.name for structure in STRUCTURES)
+        message = f"{stored.name}: segment {quoted(name)} is no structure. Name it one of: {known}."
+        raise InputRefusedError(message)
+    return structure
+
+
+def _overlap(
+    labels: NDArray[np.uint8],
+    found: NDArray[np.uint8],
+    shared: NDArray[np.bool_],
+    stored: StoredImage,
+) -> InputRefusedError:
+    def listed(values: NDArray[np.uint8]) -> str:
+        names = [one.name for one in STRUCTURES if np.any(values == one.value)]
+        return ", ".join(quoted(name) for name in names)
+
+    return InputRefusedError(
+        f"{stored.name}: {listed(found[shared])} overlaps {listed(labels[shared])} in "
+        f"{int(np.count_nonzero(shared))} voxels. "
+        "Give each voxel to one structure (Segment Editor: overwrite all segments)."
+    )
 
 
 def placed(labels: NDArray[np.uint8], own: Grid, grid: Grid, *, name: str) -> NDArray[np.uint8]:
