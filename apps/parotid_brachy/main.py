@@ -6,16 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from parotid_brachy.lib.datastore.local import StudiesFolder
+from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.infers.batch import OneDeviceBatchInfer
 from parotid_brachy.lib.infers.catalogue import infer_tasks
 from parotid_brachy.lib.infers.drafting import Drafting
+from parotid_brachy.lib.review.states import ReviewPolicy
+from parotid_brachy.lib.server.agreement_worker import AgreementWorker
+from parotid_brachy.lib.server.configuration import ServerSettings
 from parotid_brachy.lib.server.install import install_on_running_server
 from parotid_brachy.lib.strategies.random import RandomStrategy
 from parotid_brachy.lib.version import project_version
@@ -27,7 +29,9 @@ class ParotidBrachyApp(MONAILabelApp):
     Args:
         app_dir: this folder.
         studies: folder of images, or the address of a DICOMweb archive.
-        conf: ``model_dir``: folder of the model versions, if not ``model`` beside this file.
+        conf: ``model_dir``: folder of the model versions, if not ``model`` beside this file;
+            ``database``: address of a PostgreSQL database, if the store's rows are not to lie in
+            the folder of studies; the rest as :class:`ServerSettings` has it.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -59,12 +63,19 @@ class ParotidBrachyApp(MONAILabelApp):
         """A folder of studies of ours; archives as the framework knows them."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
-        return StudiesFolder(
+        return Studies(
             self.studies,
-            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
-            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
-            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+            database_url=self.conf.get("database") or None,
+            policy=ReviewPolicy(
+                has_one_reader=ServerSettings.of(self.conf, studies=self.studies).has_one_reader
+            ),
         )
+
+    def server_mode(self, mode: bool) -> None:
+        """Told when this process serves: then contours handed over are compared meanwhile."""
+        super().server_mode(mode)
+        if mode and isinstance(self.datastore(), Studies):
+            AgreementWorker(self.datastore()).start()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Runs an infer task; see :meth:`Drafting.infer`."""

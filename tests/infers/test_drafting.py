@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 from pathlib import Path
@@ -7,11 +8,12 @@ import pytest
 import SimpleITK as sitk
 
 from parotid_brachy.lib.anatomy import STRUCTURES, Side
-from parotid_brachy.lib.datastore.local import StudiesFolder
+from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import NotFoundError, ParotidBrachyError, UsageError
 from parotid_brachy.lib.infers.drafting import Drafting
 from parotid_brachy.lib.infers.models import WarmModels
 from parotid_brachy.lib.infers.task import SegmentationTask
+from parotid_brachy.lib.review.roles import Reader, Role
 from parotid_brachy.lib.segmentation.findings import PreLabel, Report
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.registry import Registry
@@ -58,7 +60,7 @@ def studies(tmp_path):
     folder = tmp_path / "my studies"
     folder.mkdir()
     sitk.WriteImage(image, str(folder / "case_a.nii.gz"))
-    return StudiesFolder(str(folder))
+    return Studies(folder)
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_the_answer_and_the_draft_hold_the_same_map_on_the_images_grid(infer, st
     assert result["file"].endswith(ending)
     image = sitk.ReadImage(studies.get_image_uri("case_a"))
     draft = studies.get_label_uri("case_a", "original")
-    assert draft.endswith("case_a.nii.gz")
+    assert draft.endswith(".seg.nrrd")
     for path in (result["file"], draft):
         labels = sitk.ReadImage(path)
         assert labels.GetSize() == image.GetSize()
@@ -111,15 +113,27 @@ def test_the_draft_keeps_the_report(infer, studies):
     params = infer()["params"]
     info = studies.get_label_info("case_a", "original")
     assert info["model"] == "boxes"
-    assert info["params"] == params
+    assert info["params"] == json.loads(json.dumps(params))
     assert params["report"]["case"] == "case_a"
 
 
-def test_a_newer_draft_replaces_the_older_one_in_whatever_format(infer, studies):
-    infer(result_extension=".nrrd")
+def test_the_drafts_names_come_in_the_order_in_which_slicer_gives_them_to_segments(infer, studies):
+    infer()
+    kept = studies.json()["objects"]["case_a"]["labels"]["original"]["info"]["params"]
+    names = [("auricula", 1), ("skin", 3), ("parotid_gland", 7)]
+    assert list(kept["label_names"].items()) == names
+    assert list(studies.get_label_info("case_a", "original")["params"]["label_names"]) == [
+        name for name, _ in names
+    ]
+
+
+def test_a_newer_draft_hides_the_older_one_which_is_kept(infer, studies):
+    infer(result_extension=".nrrd", reader=Reader("anna", Role.ANNOTATOR))
     infer(result_extension=".nii.gz")
-    drafts = Path(studies.get_label_uri("case_a", "original")).parent
-    assert [path.name for path in drafts.iterdir()] == ["case_a.nii.gz"]
+    first, second = studies.store.versions("case_a")
+    assert (first.author, second.author) == ("anna", "server")
+    assert studies.label_version("case_a", "original").number == second.number
+    assert studies.store.path_of(first.file).is_file()
 
 
 def test_no_draft_is_kept_when_the_client_does_not_want_one(infer, studies):

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import SimpleITK as sitk
-
+from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import NotFoundError, UsageError
-from parotid_brachy.lib.imaging.files import write_label_map
-from parotid_brachy.lib.imaging.volume import Grid
-from parotid_brachy.lib.infers.options import DRAFT_TAG, Ending, parse_options
+from parotid_brachy.lib.infers.options import DRAFT_TAG, parse_options
 from parotid_brachy.lib.infers.task import SegmentationTask
+from parotid_brachy.lib.review.intake import intake_of
+from parotid_brachy.lib.review.roles import Reader, Role
 
-logger = logging.getLogger(__name__)
-
-# Which label version organs at risk are found from: what a reader made, else what a model did.
-_GLAND_TAGS = ("final", DRAFT_TAG)
+_OURS: Final = frozenset({"image", "label", "reader"})
+_SERVER: Final = Reader("server", Role.ANNOTATOR)
 
 
 class Drafting:
@@ -39,7 +34,8 @@ class Drafting:
 
         Args:
             request: ``model``; ``image``, which is a case's id, or a ``Path`` to a file that the
-                server itself received; options; ``label``, a ``Path`` to a received label map.
+                server itself received; options; ``label``, a ``Path`` to a received label map;
+                ``reader``, the :class:`Reader` who asks.
             datastore: MONAI Label's datastore, which knows the cases.
 
         Returns:
@@ -53,25 +49,24 @@ class Drafting:
         options = parse_options(request)
         image = request.get("image")
         case = None if isinstance(image, Path) else _known_case(image, datastore)
-        wire = {key: value for key, value in request.items() if key not in ("image", "label")}
+        wire = {key: value for key, value in request.items() if key not in _OURS}
         wire["image"] = image if case is None else datastore.get_image_uri(case)
         wire["case"] = case
+        asked_by = request.get("reader")
+        reader = asked_by if isinstance(asked_by, Reader) else _SERVER
         label = request.get("label")
         if isinstance(label, Path):
             wire["label"] = label
         elif task.wants_gland and case is not None:
-            wire["label"] = _newest_label(case, datastore)
+            wire["label"] = _newest_label(case, datastore, reader)
         with self._device:
-            file, params = task(wire)
-        label_id = file
-        if case is not None and options.save_draft:
-            info = {"model": task.name, "params": params}
-            try:
-                label_id = _keep_draft(case, Path(file), datastore, info)
-            except BaseException:
-                Path(file).unlink(missing_ok=True)  # nobody will come for it
-                raise
-        return {"label": label_id, "tag": DRAFT_TAG, "file": file, "params": params}
+            draft = task.draft(wire)
+        if case is not None and options.save_draft and isinstance(datastore, Studies):
+            info = {"model": task.name, "params": draft.told}
+            drafted = intake_of(draft.labels, draft.grid, draft.structures, case=case)
+            datastore.workflow.keep_draft(case, drafted, reader, info=info)
+        file = str(task.answer(draft))
+        return {"label": file, "tag": DRAFT_TAG, "file": file, "params": draft.told}
 
     def _task(self, name: object) -> SegmentationTask:
         task = self._tasks.get(name) if isinstance(name, str) else None
@@ -86,31 +81,28 @@ def _known_case(image: object, datastore: Any) -> str:
     if not isinstance(image, str) or not image:
         message = "the request names no image: give the id of a case, or upload a file"
         raise UsageError(message)
-    if image not in datastore.list_images():
+    is_known = (
+        datastore.has_image(image)
+        if isinstance(datastore, Studies)
+        else image in datastore.list_images()
+    )
+    if not is_known:
         message = f"no case {image[:60]!r} in the studies; /datastore/ lists them"
         raise NotFoundError(message)
     return image
 
 
-def _newest_label(case: str, datastore: Any) -> str:
-    tags = datastore.get_labels_by_image_id(case)
-    for tag in _GLAND_TAGS:
-        if tag in tags:
-            return str(datastore.get_label_uri(case, tag))
-    message = (
-        f"{case}: organs at risk are found from the gland, and the case has no label map yet. "
-        "Run parotid_gland or two_step first, or send a label map with the gland in it."
-    )
-    raise NotFoundError(message)
-
-
-def _keep_draft(case: str, file: Path, datastore: Any, info: dict[str, Any]) -> str:
-    """Saves the label map under the drafts' tag, always as NIfTI: one file for a case and tag."""
-    ending = Ending.NIFTI_GZ.value
-    if file.name.endswith(ending):
-        return str(datastore.save_label(case, str(file), DRAFT_TAG, info))
-    with tempfile.TemporaryDirectory(prefix="parotid-") as folder:
-        nifti = Path(folder) / f"draft{ending}"
-        labels = sitk.ReadImage(str(file))
-        write_label_map(nifti, sitk.GetArrayFromImage(labels), Grid.of(labels))
-        return str(datastore.save_label(case, str(nifti), DRAFT_TAG, info))
+def _newest_label(case: str, datastore: Any, reader: Reader) -> str:
+    """The label map that was saved last: what a reader made, else what a model did."""
+    if isinstance(datastore, Studies):
+        found = datastore.newest_label(case, reader)
+    else:
+        tags = list(datastore.get_labels_by_image_id(case))
+        found = str(datastore.get_label_uri(case, tags[-1])) if tags else None
+    if found is None:
+        message = (
+            f"{case}: organs at risk are found from the gland, and the case has no label map yet. "
+            "Run parotid_gland or two_step first, or send a label map with the gland in it."
+        )
+        raise NotFoundError(message)
+    return found

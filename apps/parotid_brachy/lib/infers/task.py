@@ -6,6 +6,7 @@ import os
 import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,12 +16,36 @@ from numpy.typing import NDArray
 
 from parotid_brachy.lib.anatomy import ORGANS_AT_RISK, Structure
 from parotid_brachy.lib.imaging.files import read_volume, write_label_map
-from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.infers.models import WarmModels
-from parotid_brachy.lib.infers.options import InferOptions, parse_options, shown_options
+from parotid_brachy.lib.infers.options import (
+    Ending,
+    InferOptions,
+    parse_options,
+    shown_options,
+)
 from parotid_brachy.lib.segmentation.findings import PreLabel
 from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import Step
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A label map that a model proposes.
+
+    Attributes:
+        labels: shape ``grid.shape_kji``.
+        grid: the image's grid.
+        structures: what the task labels, found or not.
+        ending: the format that the client asked for.
+        told: what the client is told: ``label_names`` of what the map holds, and the ``report``.
+    """
+
+    labels: NDArray[np.uint8]
+    grid: Grid
+    structures: tuple[Structure, ...]
+    ending: Ending
+    told: dict[str, Any]
 
 
 class SegmentationTask(InferTask):
@@ -74,15 +99,21 @@ class SegmentationTask(InferTask):
         )
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Labels the image of a request; see :meth:`draft`.
+
+        Returns:
+            A temporary file with the label map, which the caller removes, and what the client is
+            told.
+        """
+        draft = self.draft(request)
+        return str(self.answer(draft)), draft.told
+
+    def draft(self, request: Mapping[str, Any]) -> Draft:
         """Labels the image of a request.
 
         Args:
             request: ``image`` and, where wanted, ``label`` are paths that the server vouches for;
                 the rest is the client's.
-
-        Returns:
-            A temporary file with the label map, which the caller removes, and what the client is
-            told: ``label_names`` of what the map holds and the ``report``.
 
         Raises:
             ParotidBrachyError: an option, the image, the gland or a model is refused.
@@ -91,12 +122,17 @@ class SegmentationTask(InferTask):
         image, label = Path(request["image"]), request.get("label")
         volume = read_volume(image, case=request.get("case"))
         proposal = self.propose(volume, options, Path(label) if label else None)
-        path = _new_file(Path(self._answers.name), options.ending.value)
-        write_label_map(path, proposal.labels, volume.grid, structures=self.structures)
-        return str(path), {
+        told = {
             "label_names": self._names_in(proposal.labels),
             "report": proposal.report.to_json(),
         }
+        return Draft(proposal.labels, volume.grid, self.structures, options.ending, told)
+
+    def answer(self, draft: Draft) -> Path:
+        """A temporary file with a draft, in the format asked for; the caller removes it."""
+        path = _new_file(Path(self._answers.name), draft.ending.value)
+        write_label_map(path, draft.labels, draft.grid, structures=draft.structures)
+        return path
 
     def _names_in(self, labels: NDArray[np.uint8]) -> dict[str, int]:
         """Names of the values that a map holds, in the values' order.

@@ -9,11 +9,16 @@ from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from parotid_brachy.lib.datastore.studies import Studies
+
 
 class RandomStrategy(Strategy):
-    """Chance in proportion to the seconds since a case was last offered.
+    """A case that waits for reader 1.
 
-    The framework's own fails when all were offered within the same second.
+    In a folder of studies the store draws a few by chance, at a cost that does not grow with the
+    number of cases, and the one offered longest ago is taken. In an archive, chance is in
+    proportion to the seconds since a case was last offered (the framework's own strategy fails when
+    all were offered within the same second).
     """
 
     def __init__(self) -> None:
@@ -21,10 +26,14 @@ class RandomStrategy(Strategy):
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
         """The next case's id, or None if every case is labelled."""
+        name = request["strategy"]
+        if isinstance(datastore, Studies):
+            case = datastore.next_to_contour(name)
+            return None if case is None else {"id": case}
         cases = datastore.get_unlabeled_images()
         if not cases:
             return None
-        name, now = request["strategy"], int(time.time())
+        now = int(time.time())
         seconds = [now - _last_offered(datastore.get_image_info(case), name) for case in cases]
         weights = [max(1, age) for age in seconds]
         chosen = random.choices(range(len(cases)), weights=weights)[0]  # noqa: S311 (no secret)

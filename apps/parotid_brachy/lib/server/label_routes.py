@@ -1,0 +1,286 @@
+"""MONAI Label's routes for images and label maps, as its clients call them, on the workflow.
+
+Same addresses, parameters and answers as the framework's; behind them somebody with a name and a
+role, the state table and the version store.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, File, Form, Query, Request, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.interfaces.utils.app import app_instance
+
+from parotid_brachy.lib.datastore.studies import Studies
+from parotid_brachy.lib.errors import NotFoundError, StoreFullError, UsageError
+from parotid_brachy.lib.review.records import INITIAL_TAG, Level, ReviewStatus, Version
+from parotid_brachy.lib.review.reviewing import Review
+from parotid_brachy.lib.review.roles import Reader
+from parotid_brachy.lib.review.workflow import Received
+from parotid_brachy.lib.server.authentication import (
+    identity_of,
+    reviewer_without_token,
+    stated_reader,
+)
+from parotid_brachy.lib.server.named_tasks import check_task
+from parotid_brachy.lib.server.wire import checked_id, checked_tag, json_object
+
+logger = logging.getLogger(__name__)
+
+_IMAGE_ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha")
+_META: Final = "segmentationMeta"
+_LABEL_INFO: Final = "label_info"
+
+
+def studies() -> Studies:
+    """The folder of studies that is served.
+
+    Raises:
+        NotFoundError: a DICOMweb archive is served, which has no contours of its own here.
+    """
+    store = app_instance().datastore()
+    if not isinstance(store, Studies):
+        message = (
+            "contours are kept for a folder of studies; an archive is served, for which there are "
+            "drafts only"
+        )
+        raise NotFoundError(message)
+    return store
+
+
+def router() -> APIRouter:
+    """The routes below ``/datastore`` that change or serve images and label maps."""
+    routes = APIRouter(prefix="/datastore", tags=["Datastore"])
+    routes.add_api_route("/label", save_label, methods=["PUT"])
+    routes.add_api_route("/label", serve_label, methods=["GET"])
+    routes.add_api_route("/label", check_label, methods=["HEAD"])
+    routes.add_api_route("/label", withdraw_label, methods=["DELETE"])
+    routes.add_api_route("/label/info", label_info, methods=["GET"])
+    routes.add_api_route("/label/info", review_label, methods=["PUT"])
+    routes.add_api_route("/updatelabelinfo", review_label_deprecated, methods=["PUT"])
+    routes.add_api_route("/image", add_image, methods=["PUT"])
+    return routes
+
+
+def save_label(
+    http: Request,
+    image: Annotated[str, Query()],
+    label: Annotated[UploadFile, File()],
+    params: Annotated[str, Form()] = "{}",
+    tag: Annotated[str, Query()] = "",
+) -> dict[str, Any]:
+    """Keeps contours: without a tag or as ``final`` a submission, as ``version_N`` a correction."""
+    case = checked_id(image, what="image")
+    if tag:
+        checked_tag(tag)
+    told = json_object(params, what="params")
+    meta = told.pop(_META, None)
+    said = None if meta is None else review_of(meta)
+    names = told.pop(_LABEL_INFO, None)
+    if names is not None and not _is_list_of_objects(names):
+        message = f"{case}: label_info must be a list of objects with name and idx"
+        raise UsageError(message)
+    identity = identity_of(http)
+    reader = (
+        reviewer_without_token(http, _approver(meta))
+        or stated_reader(identity, told.get("client_id"))
+    )  # fmt: skip
+    received = Received(
+        label.file.read(), label.filename or "label.nii.gz", names, _kept(told), said
+    )
+    store = studies()
+    store.refresh()
+    version = store.workflow.save(case, received, reader, tag=tag)
+    return {"image": case, "label": case, "tag": version.tag, "version": version.number}
+
+
+def serve_label(
+    http: Request, label: Annotated[str, Query()], tag: Annotated[str, Query()] = INITIAL_TAG
+) -> FileResponse:
+    """The label map under a tag, as a segmentation with its structures' names in it."""
+    case, tag = checked_id(label, what="label"), checked_tag(tag)
+    reader = reviewer_without_token(http, None) or identity_of(http).reader
+    store = studies()
+    version = store.label_version(case, tag, reader)
+    path = store.store.path_of(version.file)
+    remember_served(store, version, reader)
+    return FileResponse(
+        path, media_type="application/octet-stream", filename=f"{case}{version.file.ending}"
+    )
+
+
+def remember_served(store: Studies, version: Version, reader: Reader) -> None:
+    """Remembers what a reader saw last; a full disk does not keep anybody from seeing it.
+
+    An older memory that stays makes a later approval ask to load the contours again.
+    """
+    try:
+        store.store.note_served(version.case, version.tag, reader.name, version.number)
+    except StoreFullError as error:
+        logger.warning("%s: not remembered that %s saw it: %s", version.case, reader.name, error)
+
+
+def check_label(
+    http: Request,
+    tag: Annotated[str, Query()],
+    image: Annotated[str, Query()] = "",
+    label: Annotated[str, Query()] = "",
+) -> dict[str, Any]:
+    """Whether there is a label map under a tag."""
+    case = checked_id(image or label, what="label")
+    studies().label_version(case, checked_tag(tag), identity_of(http).reader)
+    return {}
+
+
+def withdraw_label(
+    http: Request,
+    tag: Annotated[str, Query()],
+    id: Annotated[str, Query()],  # noqa: A002 (the framework's name)
+) -> dict[str, Any]:
+    """Takes the label map under a tag out of the clients' sight."""
+    case = checked_id(id, what="id")
+    reader = reviewer_without_token(http, None) or identity_of(http).reader
+    version = studies().workflow.withdraw(case, checked_tag(tag), reader)
+    return {"image": case, "tag": tag, "version": version.number}
+
+
+def label_info(
+    http: Request, label: Annotated[str, Query()], tag: Annotated[str, Query()]
+) -> dict[str, Any]:
+    """What is known about the label map under a tag."""
+    case, tag = checked_id(label, what="label"), checked_tag(tag)
+    studies().label_version(case, tag, identity_of(http).reader)
+    return studies().get_label_info(case, tag)
+
+
+def review_label(
+    http: Request,
+    label: Annotated[str, Query()],
+    tag: Annotated[str, Query()],
+    info: Annotated[str, Form()] = "{}",
+) -> dict[str, Any]:
+    """A senior's word on the version under a tag: ``{"segmentationMeta": {...}}``."""
+    return _reviewed(http, label, tag, json_object(info, what="info"))
+
+
+def review_label_deprecated(
+    http: Request,
+    label: Annotated[str, Query()],
+    tag: Annotated[str, Query()],
+    params: Annotated[str, Form()] = "{}",
+) -> dict[str, Any]:
+    """The same under the address and parameter that the stock Reviewer uses."""
+    return _reviewed(http, label, tag, json_object(params, what="params"))
+
+
+def _reviewed(http: Request, label: str, tag: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    case, tag = checked_id(label, what="label"), checked_tag(tag)
+    meta = told.get(_META)
+    if set(told) != {_META}:
+        message = f"{case}: of a label map's info, only {_META} can be changed"
+        raise UsageError(message)
+    reader = reviewer_without_token(http, _approver(meta)) or identity_of(http).reader
+    store = studies()
+    store.workflow.review(case, tag, review_of(meta), reader)
+    return store.get_label_info(case, tag)
+
+
+def review_of(meta: object) -> Review:
+    """A review from the stock Reviewer's record.
+
+    Raises:
+        UsageError: it is no such record.
+    """
+    if not isinstance(meta, Mapping):
+        message = f"{_META} must be an object"
+        raise UsageError(message)
+    texts = {key: meta.get(key) or "" for key in ("status", "level", "comment")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            message = f"{_META}.{key}: {str(text)[:40]!r} is no text"
+            raise UsageError(message)
+    try:
+        return Review(
+            ReviewStatus(texts["status"]), Level(texts["level"]), texts["comment"].strip()
+        )
+    except ValueError as error:
+        message = f"{_META}: {error}"
+        raise UsageError(message) from error
+
+
+def add_image(
+    http: Request,
+    file: Annotated[UploadFile, File()],
+    image: Annotated[str, Query()] = "",
+    params: Annotated[str, Form()] = "{}",
+) -> dict[str, Any]:
+    """Adds a CT to the studies; never over another."""
+    identity = identity_of(http)
+    told = json_object(params, what="params")
+    name = file.filename or ""
+    ending = next((e for e in _IMAGE_ENDINGS if name.lower().endswith(e)), None)
+    if ending is None:
+        message = f"image {name[-60:]!r}: send one of {', '.join(_IMAGE_ENDINGS)}"
+        raise UsageError(message)
+    case = checked_id(image or name[: -len(ending)], what="image")
+    with _received(file, ending) as path:
+        studies().add_image(case, str(path), {**_kept(told), "user": identity.reader.name})
+    return {"image": case}
+
+
+def next_sample(
+    http: Request, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None
+) -> dict[str, Any]:
+    """The next case to contour, as the strategy chooses; noted as offered to whom."""
+    check_task(strategy, "strategies")
+    instance = app_instance()
+    told = params or {}
+    reader = stated_reader(identity_of(http), told.get("client_id"))
+    chosen = instance.next_sample({**told, "strategy": strategy})
+    if not chosen:
+        return {}
+    store = instance.datastore()
+    info = store.get_image_info(chosen["id"])
+    offered = {"ts": int(time.time()), "client_id": reader.name}
+    offers = {**info.get("strategy", {}), strategy: offered}
+    try:
+        store.update_image_info(chosen["id"], {"strategy": offers})
+    except StoreFullError as error:
+        logger.warning("%s: not noted as offered to %s: %s", chosen["id"], reader.name, error)
+    return {**info, **chosen, "strategy": offers}
+
+
+@contextmanager
+def _received(upload: UploadFile, ending: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="parotid-") as folder:
+        path = Path(folder) / f"image{ending}"
+        with path.open("wb") as out:
+            shutil.copyfileobj(upload.file, out)
+        yield path
+
+
+def _approver(meta: object) -> str | None:
+    name = meta.get("approvedBy") if isinstance(meta, Mapping) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+_KEPT: Final[Mapping[str, Callable[[object], bool]]] = {
+    "client_id": lambda value: isinstance(value, str),
+}
+
+
+def _kept(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a client's free words is kept; the rest is nobody's."""
+    return {key: told[key] for key, fits in _KEPT.items() if key in told and fits(told[key])}
