@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from monailabel.app import app
 
+from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.server.install import install
 
-install(app)
+try:
+    install(app)
+except ParotidBrachyError as error:
+    message = f"The server does not start: {error}"
+    raise SystemExit(message) from error
 
 __all__ = ["app"]

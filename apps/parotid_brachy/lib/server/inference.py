@@ -9,17 +9,16 @@ from typing import Annotated, Any, Final
 
 import anyio
 import anyio.to_thread
-from fastapi import BackgroundTasks, Depends, File, Form, Query, Request, UploadFile
-from monailabel.config import settings
+from fastapi import BackgroundTasks, File, Form, Query, Request, UploadFile
 from monailabel.endpoints.infer import ResultType, send_response
-from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from parotid_brachy.lib.errors import NotFoundError, UsageError
-from parotid_brachy.lib.server.wire import checked_id, json_object
+from parotid_brachy.lib.server.authentication import identity_of, stated_reader
+from parotid_brachy.lib.server.wire import checked_id, checked_session_id, json_object
 
 # What a request is made of is never taken from its free parameters.
-_RESERVED: Final = frozenset({"model", "image", "label", "session", "file"})
+_RESERVED: Final = frozenset({"model", "image", "label", "session", "file", "reader"})
 
 _IMAGE_ENDINGS: Final = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
@@ -36,7 +35,6 @@ async def infer(  # noqa: PLR0913, PLR0917 (FastAPI reads the request's parts fr
     http: Request,
     background_tasks: BackgroundTasks,
     model: str,
-    user: Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))],
     image: Annotated[str, Query()] = "",
     session_id: Annotated[str, Query()] = "",
     params: Annotated[str, Form()] = "{}",
@@ -45,17 +43,17 @@ async def infer(  # noqa: PLR0913, PLR0917 (FastAPI reads the request's parts fr
     output: ResultType | None = None,
 ) -> Any:
     """Runs a model on a case of the studies, on a session's image or on an uploaded one."""
-    del user  # needed to be let in, not to work
     if output is ResultType.dicom_seg:
         message = "output dicom_seg is not offered; ask for image, json or all"
         raise UsageError(message)
     options = json_object(params, what="params")
+    reader = stated_reader(identity_of(http), options.get("client_id"))
 
     def work() -> Any:
         return _answer(
             background_tasks,
             {key: value for key, value in options.items() if key not in _RESERVED}
-            | {"model": model},
+            | {"model": model, "reader": reader},
             image=image,
             session_id=session_id,
             file=file,
@@ -94,6 +92,7 @@ def _answer(
 
 
 def _image_of_session(instance: Any, session_id: str) -> Path:
+    checked_session_id(session_id)
     sessions = instance.sessions()
     session = sessions.get_session(session_id) if sessions is not None else None
     if session is None:

@@ -1,8 +1,8 @@
-"""The framework's routes, taken off the event loop and given checks; inference has its own.
+"""All routes of the server: ours, and the framework's with checks and off the event loop.
 
 MONAI Label's endpoints are ``async def`` round blocking code, so that one inference or upload
 holds up every other client. Here each runs in a worker thread; its signature, and with it the
-API, stays.
+API, stays. Which of them are offered stands in the table of :mod:`authorisation`.
 """
 
 from __future__ import annotations
@@ -13,70 +13,100 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from monailabel.config import settings
-from monailabel.endpoints import (
-    activelearning,
-    batch_infer,
-    datastore,
-    info,
-    logs,
-    model,
-    scoring,
-    session,
-    train,
-    wsi_infer,
-)
-from monailabel.interfaces.utils.app import app_instance
+from monailabel.endpoints import batch_infer, datastore, info, model, scoring, train
 
-from parotid_brachy.lib.errors import NotFoundError
-from parotid_brachy.lib.server import inference
-from parotid_brachy.lib.server.wire import checked_id, checked_tag, json_object
-
-# The proxy and OHIF's pages are left as they are: they really await.
-_BLOCKING: Final = (
-    info,
-    model,
-    wsi_infer,
-    batch_infer,
-    train,
-    activelearning,
-    scoring,
-    datastore,
-    logs,
-    session,
+from parotid_brachy.lib.server import (
+    agreement_routes,
+    inference,
+    label_routes,
+    login,
+    pages,
+    proxy,
+    review_routes,
+    sessions,
 )
+from parotid_brachy.lib.server.authorisation import ROUTES
+from parotid_brachy.lib.server.named_tasks import check_task
+from parotid_brachy.lib.server.wire import check_options, checked_id, checked_tag, json_object
+
+# Modules of the framework whose routes are taken over, where none of ours has their address.
+_TAKEN_OVER: Final = (info, model, batch_infer, train, scoring, datastore)
 # Which of the app's tasks an argument of a module's routes names; /info/ lists them so.
 _NAMED_TASKS: Final = {
-    activelearning: ("strategy", "strategies"),
     batch_infer: ("model", "models"),
     scoring: ("method", "scoring"),
     train: ("model", "trainers"),
 }
 _IDS: Final = ("image", "label", "id")
 _JSON: Final = ("params", "info")
+# What the framework's application itself has, and we keep.
+_KEPT: Final = frozenset({"/", "/favicon.ico", "/openapi.json", "/docs", "/static"})
 
 
 def install(app: FastAPI) -> None:
-    """Puts our routes before the framework's, which stay in the API's documentation."""
+    """Puts the routes that are offered in the place of the framework's."""
     app.state.device_queue = inference.device_queue()
-    router = APIRouter()
-    for module in _BLOCKING:
-        for route in module.router.routes:
-            if isinstance(route, APIRoute):
-                router.add_api_route(
-                    f"{settings.MONAI_LABEL_API_STR}{route.path}",
-                    off_the_event_loop(route.endpoint, _NAMED_TASKS.get(module)),
-                    methods=sorted(route.methods or ()),
-                    include_in_schema=False,
-                )
-    router.add_api_route(
-        f"{settings.MONAI_LABEL_API_STR}/infer/{{model}}",
-        inference.infer,
-        methods=["POST"],
-        include_in_schema=False,
+    routes = app.router.routes
+    routes[:] = [route for route in routes if getattr(route, "path", None) in _KEPT]
+    ours = _our_routers()
+    for router in (*ours, _taken_over(ours)):
+        app.include_router(router)
+
+
+def _our_routers() -> tuple[APIRouter, ...]:
+    work = APIRouter()
+    work.add_api_route(
+        "/infer/{model}", inference.infer, methods=["POST"], tags=["Infer"], response_model=None
     )
-    app.include_router(router)
-    app.router.routes.insert(0, app.router.routes.pop())
+    work.add_api_route(
+        "/activelearning/{strategy}",
+        label_routes.next_sample,
+        methods=["POST"],
+        tags=["ActiveLearning"],
+    )
+    # 3D Slicer's older address for uploads.
+    work.add_api_route(
+        "/datastore/", label_routes.add_image, methods=["PUT"], include_in_schema=False
+    )
+    return (
+        login.router(),
+        work,
+        label_routes.router(),
+        review_routes.router(),
+        agreement_routes.router(),
+        sessions.router(),
+        pages.router(),
+        proxy.router(),
+    )
+
+
+def _taken_over(ours: tuple[APIRouter, ...]) -> APIRouter:
+    """The framework's routes that the table offers and that none of ours replaces."""
+    replaced = {
+        (method, route.path)
+        for router in ours
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    offered = {(rule.method, rule.path) for rule in ROUTES} - replaced
+    router = APIRouter()
+    for module in _TAKEN_OVER:
+        for route in module.router.routes:
+            if not isinstance(route, APIRoute):
+                continue
+            methods = {method for method in route.methods or () if (method, route.path) in offered}
+            if methods:
+                router.add_api_route(
+                    route.path,
+                    off_the_event_loop(route.endpoint, _NAMED_TASKS.get(module)),
+                    methods=sorted(methods),
+                    summary=route.summary,
+                    tags=module.router.tags,
+                    deprecated=route.deprecated,
+                    include_in_schema=route.include_in_schema,
+                )
+    return router
 
 
 def off_the_event_loop(
@@ -105,12 +135,14 @@ def off_the_event_loop(
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
-    """Refuses ids that are paths, tags that are no names, and text that should be JSON.
+    """Refuses ids that are paths, tags that are none, files of the server's, and broken JSON.
 
     Raises:
         UsageError: naming the argument and its value.
     """
     for name, value in arguments.items():
+        if name in _JSON and isinstance(value, dict):
+            check_options(value)
         if not isinstance(value, str) or not value:
             continue
         if name in _IDS:
@@ -119,18 +151,6 @@ def check_arguments(arguments: dict[str, Any]) -> None:
             checked_tag(value)
         elif name in _JSON:
             json_object(value, what=name)
-
-
-def check_task(name: object, kind: str) -> None:
-    """Refuses the name of a task that the app does not have, before any work is begun for it.
-
-    Raises:
-        NotFoundError: naming those there are.
-    """
-    known = app_instance().info()[kind]
-    if isinstance(name, str) and name not in known:
-        message = f"no {name[:60]!r} among the {kind}; there are: {', '.join(known) or 'none'}"
-        raise NotFoundError(message)
 
 
 def _finished(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 from parotid_brachy.lib.errors import UsageError
+from parotid_brachy.lib.review.case_ids import is_case_id
 
-_LONGEST_ID: Final = 255
-_TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_TAG: Final = re.compile(r"original|final|version_[1-9][0-9]{0,3}")
+_SESSION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHOWN: Final = 60
+# Options of the framework's tasks with which a client would choose a file of the server's.
+_SERVERS_OWN: Final = frozenset(
+    {"app_dir", "data_dir", "dataset", "file", "image", "label", "label_dir", "model_dir"}
+    | {"output_dir", "path", "pretrained_path", "studies", "train_ds", "val_ds"}
+)
 
 
 def checked_id(value: str, *, what: str) -> str:
@@ -19,39 +27,84 @@ def checked_id(value: str, *, what: str) -> str:
     Raises:
         UsageError: it could lead out of the folder of studies, or no file can be called so.
     """
-    forbidden = {"/", "\\", "\0"}
-    if (
-        not value
-        or len(value.encode()) > _LONGEST_ID
-        or value.startswith(".")
-        or forbidden & set(value)
-        or not value.isprintable()
-    ):
-        message = f"{what} {value[:_SHOWN]!r} is no id: ids are names of files, without a path"
+    if not is_case_id(value):
+        message = (
+            f"{what} {value[:_SHOWN]!r} is no id: ids are names of files, of letters, digits, "
+            "spaces and _ . , ( ) + -, without a path"
+        )
         raise UsageError(message)
     return value
 
 
 def checked_tag(value: str) -> str:
-    """A label's tag, which names a folder.
+    """A label's tag.
 
     Raises:
-        UsageError: it has other characters than letters, digits, ``_``, ``-`` and dots.
+        UsageError: it is none of those that stock clients know.
     """
     if not _TAG.fullmatch(value):
-        message = f"tag {value[:_SHOWN]!r} is none: use letters, digits, _ and -, up to 64"
+        message = f"tag {value[:_SHOWN]!r} is none: there are original, final, version_1, ..."
         raise UsageError(message)
     return value
+
+
+def checked_session_id(value: str) -> str:
+    """A session's id, as the server has given it.
+
+    Raises:
+        UsageError: it is no such id.
+    """
+    if not _SESSION_ID.fullmatch(value):
+        message = f"session {value[:_SHOWN]!r} is no session's id"
+        raise UsageError(message)
+    return value
+
+
+def upload_ending(file_name: str | None, endings: Sequence[str]) -> str:
+    """The ending of an upload's name; nothing else of the name is used.
+
+    Raises:
+        UsageError: it is none of those that are taken here.
+    """
+    name = (file_name or "").lower()
+    ending = next((ending for ending in endings if name.endswith(ending)), None)
+    if ending is None:
+        message = f"upload {name[-_SHOWN:]!r}: send one of {', '.join(endings)}"
+        raise UsageError(message)
+    return ending
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses options of a task that name files of the server's.
+
+    Args:
+        options: as a client sends them; those of single tasks may be nested in them.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    for key, value in options.items():
+        if key in _SERVERS_OWN and value is not None and value != "":
+            message = f"option {key}: the server's files are not the client's to choose"
+            raise UsageError(message)
+        if key == "label_tag":
+            # An enumeration of the framework's is a text too, and stays one.
+            checked_tag(value if isinstance(value, str) else str(value))
+        elif key == "name":
+            checked_id(str(value), what="option name")
+        elif isinstance(value, Mapping):
+            check_options(value)
 
 
 def json_object(text: str, *, what: str) -> dict[str, Any]:
     """The object that ``text`` is the JSON of; empty text is an empty object.
 
     Raises:
-        UsageError: it is not JSON, or not an object.
+        UsageError: it is not JSON or not an object, means two things (a key twice), or has numbers
+            or characters that cannot be kept.
     """
     try:
-        value = json.loads(text) if text else {}
+        value = _parsed(text) if text else {}
     except (ValueError, RecursionError) as error:
         message = f"{what} is not JSON: {error}"
         raise UsageError(message) from error
@@ -59,3 +112,44 @@ def json_object(text: str, *, what: str) -> dict[str, Any]:
         message = f"{what} must be a JSON object, not {type(value).__name__}"
         raise UsageError(message)
     return value
+
+
+def _parsed(text: str) -> Any:
+    value = json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_float=_finite,
+        object_pairs_hook=_object_of,
+    )
+    _require_characters(value)
+    return value
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "a key stands twice in one object"
+        raise ValueError(message)
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        _refuse_constant(text[:_SHOWN])
+    return number
+
+
+def _require_characters(value: object) -> None:
+    """Refuses NUL and halves of characters, which databases and files cannot keep."""
+    if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+        message = "it has NUL or half a character"
+        raise ValueError(message)
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    for part in parts if isinstance(parts, list) else ():
+        _require_characters(part)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    message = f"{name} is no number"
+    raise ValueError(message)
