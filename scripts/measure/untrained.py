@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from parotid_brachy.lib.segmentation.architectures import architecture, build_network
 from parotid_brachy.lib.segmentation.planning import CONFIGURATION, override_plans
 from parotid_brachy.lib.segmentation.presets import Preset, Step, preset_for
 from parotid_brachy.lib.segmentation.registry import Registry, write_version
+from parotid_brachy.lib.segmentation.weights import distinct_names
 
 NAME = "untrained"
 PLANNING_CT_SPACING_KJI_MM = (2.0, 0.98, 0.98)
@@ -39,7 +40,7 @@ def add_untrained(registry: Registry, preset_name: str, step: Step, *, seed: int
 def _plans(preset: Preset) -> dict[str, Any]:
     """What nnU-Net's planner would have written, as far as prediction reads it."""
     spacing = preset.spacing_kji_mm or PLANNING_CT_SPACING_KJI_MM
-    channels = max(1, len(preset.windows))
+    channels = preset.channels
     resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     planned = {
         "data_identifier": f"nnUNetPlans_{CONFIGURATION}",
@@ -82,17 +83,10 @@ def _description(preset: Preset) -> dict[str, Any]:
 
 
 def _weights(preset: Preset, seed: int) -> dict[str, torch.Tensor]:
-    network = _plans(preset)["configurations"][CONFIGURATION]["architecture"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = get_network_from_plans(
-            network["network_class_name"],
-            network["arch_kwargs"],
-            network["_kw_requires_import"],
-            max(1, len(preset.windows)),
-            1 + len(preset.structures),
-            allow_init=True,
-            deep_supervision=False,
+        network = build_network(
+            architecture(preset), channels=preset.channels, classes=preset.classes
         )
-    # named_parameters names each tensor once; the state holds the encoder's twice.
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
+    state = network.state_dict()
+    return {name: state[name].detach().clone() for name in distinct_names(network)}

@@ -66,6 +66,32 @@ def test_every_option_reaches_the_plan(asked):
     assert plan.provenance == "a b"
 
 
+@pytest.mark.parametrize("name", ["unet3d", "vnet"])
+def test_the_protocols_comparisons_are_trained_as_the_one_step(asked, capsys, name):
+    assert main(["train", "--step", "one_step", "--preset", name, *NEEDED]) == 0
+    ((plan, _),) = asked.calls
+    assert (plan.preset.name, plan.preset.step) == (name, Step.ONE_STEP)
+    assert main(["train", "--step", "gland", "--preset", name, *NEEDED]) != 0
+    assert f"no preset '{name}' for step gland" in capsys.readouterr().err
+    assert len(asked.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "surgery", "field_of_view"),
+    [
+        ((), True, True),
+        (("--no-virtual-surgery",), False, True),
+        (("--no-field-of-view",), True, False),
+        (("--preset", "paper"), False, False),
+        (("--preset", "paper", "--virtual-surgery"), True, False),
+    ],
+)
+def test_surgery_and_field_of_view_are_switched(asked, options, surgery, field_of_view):
+    main(["train", "--step", "gland", *NEEDED, *options])
+    ((plan, _),) = asked.calls
+    assert (plan.preset.virtual_surgery, plan.preset.field_of_view) == (surgery, field_of_view)
+
+
 def test_stopping_says_how_to_go_on(asked, capsys):
     asked.train.outcome = KeyboardInterrupt()
     assert main(["train", "--step", "gland", *NEEDED]) == 1

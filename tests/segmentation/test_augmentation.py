@@ -1,8 +1,12 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from parotid_brachy.lib.segmentation.augmentation import (
+    Augmentations,
     Channel,
     FieldOfViewCrop,
     Intensities,
@@ -23,6 +27,7 @@ CT_SCHEME = Intensities(
         ),
     )
 )
+ALL = Augmentations(appearance=True, virtual_surgery=True, field_of_view=True)
 SHAPE = (24, 32, 28)
 GLAND, MASTOID, SKIN = 1, 2, 3
 SEEDS = range(12)
@@ -217,6 +222,28 @@ def test_streaks_spare_air_and_labels_and_stay_in_a_few_slices():
     ],
 )
 def test_what_a_network_does_not_label_is_not_operated_on(gland, mastoid, names):
-    found = strong_transforms(BOTH_WINDOWS, gland_value=gland, mastoid_value=mastoid)
+    found = strong_transforms(BOTH_WINDOWS, ALL, gland_value=gland, mastoid_value=mastoid)
     rest = ["MetalStreaks", "MaskStrands", "FieldOfViewCrop"]
     assert [type(transform).__name__ for transform in found] == [*names, *rest]
+
+
+@pytest.mark.parametrize(
+    ("switched", "names"),
+    [
+        ({"virtual_surgery": False}, {"VirtualSurgery"}),
+        ({"field_of_view": False}, {"FieldOfViewCrop"}),
+        ({"appearance": False}, {"OpaqueMastoid", "MetalStreaks", "MaskStrands"}),
+    ],
+)
+def test_each_augmentation_is_switched_by_itself(switched, names):
+    values = {"gland_value": GLAND, "mastoid_value": MASTOID}
+    everything = strong_transforms(BOTH_WINDOWS, ALL, **values)
+    found = strong_transforms(BOTH_WINDOWS, replace(ALL, **switched), **values)
+    assert {type(t).__name__ for t in everything} - {type(t).__name__ for t in found} == names
+
+
+def test_the_document_states_the_probabilities_in_use():
+    text = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
+    for transform in strong_transforms(BOTH_WINDOWS, ALL, gland_value=1, mastoid_value=2):
+        row = f"| `{type(transform).__name__}` | {transform.probability} |"
+        assert row in text, row

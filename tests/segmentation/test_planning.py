@@ -11,9 +11,9 @@ from tests.segmentation.versions import planner_output
 
 from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.imaging.roi import Box, canonical_grid
+from parotid_brachy.lib.segmentation.architectures import architecture
 from parotid_brachy.lib.segmentation.planning import (
     CONFIGURATION,
-    architecture,
     override_plans,
     quiet,
     workspace_for,
@@ -57,18 +57,6 @@ def test_plans_survive_json(preset):
 def test_overriding_twice_changes_nothing_more(preset):
     once = override_plans(planner_output(preset, SPACING), preset, SPACING)
     assert override_plans(once, preset, SPACING) == once
-
-
-@every_preset
-def test_the_architecture_names_classes_that_exist(preset):
-    import pydoc
-
-    plan = architecture(preset)
-    assert pydoc.locate(plan["network_class_name"]) is not None
-    for name in plan["_kw_requires_import"]:
-        path = plan["arch_kwargs"][name]
-        assert path is None or pydoc.locate(path) is not None
-    assert plan["arch_kwargs"]["n_conv_per_stage"] == [2] * len(preset.features)
 
 
 def test_a_workspace_keeps_nnunets_three_folders_together(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -7,6 +8,8 @@ from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.segmentation.presets import (
     PRESET_NAMES,
     PRESETS,
+    TWO_STEP_PRESET_NAMES,
+    NetworkKind,
     Normalisation,
     Optimiser,
     Step,
@@ -25,14 +28,15 @@ paper_presets = pytest.mark.parametrize(
 def test_a_patch_is_divisible_by_its_strides(preset):
     for axis, size in enumerate(preset.patch_kji):
         coarsest = size / math.prod(stride[axis] for stride in preset.strides)
-        assert coarsest == int(coarsest) >= 4
+        assert coarsest == int(coarsest) >= (4 if preset.network is NetworkKind.NNUNET else 2)
 
 
 @every_preset
 def test_there_is_one_stride_per_level_and_one_loss_weight_per_decoder_output(preset):
     assert len(preset.strides) == len(preset.features)
     assert preset.strides[0] == [1, 1, 1]
-    assert len(preset.deep_supervision_weights) == len(preset.features) - 1
+    deep = preset.network.has_deep_supervision
+    assert len(preset.deep_supervision_weights) == (len(preset.features) - 1 if deep else 1)
 
 
 @paper_presets
@@ -62,9 +66,35 @@ def test_loss_weights_halve_from_one():
     assert halving_weights(3) == (1.0, 0.5, 0.25)
 
 
-def test_every_name_has_a_preset_for_every_step():
-    assert {(p.name, p.step) for p in PRESETS} == {(n, s) for n in PRESET_NAMES for s in Step}
-    assert PRESET_NAMES == ("paper", "compact")
+def test_every_step_has_its_presets():
+    assert PRESET_NAMES == ("paper", "compact", "unet3d", "vnet")
+    assert TWO_STEP_PRESET_NAMES == ("paper", "compact")
+    for step in Step:
+        names = [p.name for p in PRESETS if p.step is step]
+        assert names == list(PRESET_NAMES if step is Step.ONE_STEP else TWO_STEP_PRESET_NAMES)
+
+
+@pytest.mark.parametrize("name", ["unet3d", "vnet"])
+def test_a_comparison_differs_from_compacts_one_step_in_its_network_alone(name):
+    """Same sampling, augmentation, pre- and post-processing, as the protocol compares."""
+    own = asdict(preset_for(name, Step.ONE_STEP))
+    compact = asdict(preset_for("compact", Step.ONE_STEP))
+    allowed = {"name", "network", "patch_kji", "features", "normalisation"}
+    assert {key for key in own if own[key] != compact[key]} <= {
+        *allowed,
+        "deep_supervision_weights",
+    }
+
+
+def test_a_comparison_is_for_the_one_step():
+    with pytest.raises(UsageError, match=r"no preset 'vnet' for step gland; .*: paper, compact$"):
+        preset_for("vnet", Step.GLAND)
+
+
+def test_surgery_and_field_of_view_are_on_everywhere_but_in_the_protocol():
+    for preset in PRESETS:
+        on = preset.name != "paper"
+        assert (preset.virtual_surgery, preset.field_of_view) == (on, on)
 
 
 def test_an_unknown_preset_is_refused_by_name():

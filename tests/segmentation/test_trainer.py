@@ -26,12 +26,13 @@ def trainer_of(tmp_path, monkeypatch):
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", "")  # restored afterwards
 
-    def make(name, step):
+    def make(name, step, **augmentation):
         preset = preset_for(name, step)
         size = SMALL[step] if name == "compact" else NARROW_PAPER
         workspace = workspace_for(tmp_path, preset)
         workspace.activate()
         plans, description = plans_of(preset, size), description_of(preset)
+        plans["augmentation"].update(augmentation)
         samples = workspace.preprocessed / "nnUNetPlans_3d_fullres"
         samples.mkdir(parents=True, exist_ok=True)
         (samples / "case.b2nd").touch()  # nnU-Net tells from the names how samples are stored
@@ -125,23 +126,24 @@ def test_nothing_is_mirrored(trainer_of, name):
         assert np.rad2deg(rotation) == pytest.approx((-25, 25))
 
 
+def _transforms_of(trainer):
+    trainer.initialize()
+    rotation, dummy_2d, _, mirror = (
+        trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    )
+    composed = trainer.get_training_transforms(
+        trainer.configuration_manager.patch_size,
+        rotation,
+        trainer._get_deep_supervision_scales(),
+        mirror,
+        dummy_2d,
+        ignore_label=trainer.label_manager.ignore_label,
+    )
+    return [type(transform).__name__ for transform in composed.transforms]
+
+
 def test_strong_augmentation_follows_the_spatial_one(trainer_of):
-    names = {}
-    for name in ("paper", "compact"):
-        trainer = trainer_of(name, Step.ORGANS_AT_RISK)
-        trainer.initialize()
-        rotation, dummy_2d, _, mirror = (
-            trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        )
-        composed = trainer.get_training_transforms(
-            trainer.configuration_manager.patch_size,
-            rotation,
-            trainer._get_deep_supervision_scales(),
-            mirror,
-            dummy_2d,
-            ignore_label=trainer.label_manager.ignore_label,
-        )
-        names[name] = [type(transform).__name__ for transform in composed.transforms]
+    names = {n: _transforms_of(trainer_of(n, Step.ORGANS_AT_RISK)) for n in ("paper", "compact")}
     assert names["compact"][:6] == [
         "SpatialTransform",
         "VirtualSurgery",
@@ -150,8 +152,62 @@ def test_strong_augmentation_follows_the_spatial_one(trainer_of):
         "MaskStrands",
         "FieldOfViewCrop",
     ]
-    assert "VirtualSurgery" not in names["paper"]
+    ours = set(names["compact"][1:6])
+    assert not ours & set(names["paper"])
     assert not any("Mirror" in each for each in (*names["paper"], *names["compact"]))
+
+
+def test_surgery_and_field_of_view_are_switched_off_in_the_plans(trainer_of):
+    trainer = trainer_of("compact", Step.GLAND, virtual_surgery=False, field_of_view=False)
+    names = _transforms_of(trainer)
+    assert names[:3] == ["SpatialTransform", "MetalStreaks", "MaskStrands"]
+    assert not {"VirtualSurgery", "FieldOfViewCrop"} & set(names)
+
+
+def test_the_paper_can_be_given_surgery_after_its_spatial_changes(trainer_of):
+    names = _transforms_of(trainer_of("paper", Step.GLAND, virtual_surgery=True))
+    place = names.index("VirtualSurgery")
+    assert names[place - 1] in ("SpatialTransform", "Convert2DTo3DTransform")
+    assert names.count("SpatialTransform") == names[:place].count("SpatialTransform") == 1
+    assert "MetalStreaks" not in names
+
+
+def _validated(trainer, contoured):
+    """Counts of one validation step whose answers and targets are known, by structure."""
+    trainer.initialize()
+    trainer._contoured = contoured
+    classes = trainer._preset.classes
+    answer = torch.zeros(2, classes, 4, 4, 4)
+    answer[:, 1] = 1.0  # the first structure everywhere
+    answer[:, 2, 0] = 2.0  # the second in the first slice
+    trainer.network = lambda data: [answer.clone() for _ in range(4)]
+    target = torch.zeros(2, 1, 4, 4, 4)
+    target[:, :, 0] = 2
+    target[1, :, 1] = 1
+    batch = {"data": torch.zeros(2, 2, 4, 4, 4), "keys": ["a", "b"]}
+    result = trainer.validation_step({**batch, "target": [target.clone() for _ in range(4)]})
+    return {name: result[name][:2].tolist() for name in ("tp_hard", "fp_hard", "fn_hard")}
+
+
+def test_a_structures_dice_counts_only_samples_that_are_about_it(trainer_of):
+    trainer = trainer_of("compact", Step.ORGANS_AT_RISK)
+    names = [structure.name for structure in trainer._preset.structures]
+    assert _validated(trainer, {}) == {
+        "tp_hard": [16, 32],
+        "fp_hard": [48 + 32, 0],
+        "fn_hard": [0, 0],
+    }
+    everything = [True] * len(names)
+    without_first = [False, *everything[1:]]
+    other = trainer_of("compact", Step.ORGANS_AT_RISK)
+    assert _validated(other, {"a": without_first}) == {
+        "tp_hard": [16, 32],
+        "fp_hard": [32, 0],
+        "fn_hard": [0, 0],
+    }
+    last = trainer_of("compact", Step.ORGANS_AT_RISK)
+    # As plainly counted, where no sample of the batch lacks anything.
+    assert _validated(last, {"elsewhere": without_first})["fp_hard"] == [80, 0]
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(trainer_of):

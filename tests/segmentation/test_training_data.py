@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.imaging.heads import grid_of, head, positions_of
@@ -56,6 +59,62 @@ def test_maps_by_side_are_found_and_full_ones_are_preferred(tmp_path):
         ("a", Side.RIGHT, "right_roi17"),
         ("b", Side.RIGHT, "right"),
     ]
+
+
+def test_a_file_beside_the_maps_says_what_was_contoured(tmp_path):
+    for name in ("a", "b"):
+        touch(tmp_path / "images" / f"{name}.nii.gz")
+    for name in ("left_full/a", "right_full/a", "b"):
+        touch(tmp_path / "labels" / f"{name}.nii.gz")
+    for folder, told in ((".", {"b": ["skin"]}), ("left_full", {"a": ["skin", "parotid_gland"]})):
+        (tmp_path / "labels" / folder / "contoured.json").write_text(json.dumps(told))
+    found = find_cases(tmp_path / "images", tmp_path / "labels")
+    assert [(c.case, c.side, c.contoured) for c in found] == [
+        ("a", Side.LEFT, {"skin", "parotid_gland"}),
+        ("a", Side.RIGHT, None),
+        ("b", None, {"skin"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[" * 100_000, "not readable as JSON"),
+        ('["skin"]', "holds no JSON object"),
+        ('{"a": "skin"}', "case a says 'skin'"),
+        ('{"a": ["larynx"]}', r"case a says \['larynx'\].*mandibular_ramus"),
+        ('{"a": [["skin"]]}', "case a says"),
+    ],
+)
+def test_what_was_contoured_must_be_lists_of_structures(tmp_path, content, message):
+    touch(tmp_path / "images" / "a.nii.gz")
+    touch(tmp_path / "labels" / "a.nii.gz")
+    (tmp_path / "labels" / "contoured.json").write_text(content)
+    with pytest.raises(TrainingError, match=rf"contoured\.json: .*{message}"):
+        find_cases(tmp_path / "images", tmp_path / "labels")
+
+
+def test_what_no_reader_contoured_is_no_target(tmp_path, painted):
+    case = write_case(tmp_path, *painted)
+    names = frozenset(s.name for s in ORGANS_AT_RISK if s is not SKIN)
+    left, _ = samples_of(replace(case, contoured=names), ORGANS_PRESET, SPACING)
+    whole, _ = samples_of(case, ORGANS_PRESET, SPACING)
+    assert left.contoured == names
+    assert whole.contoured is None
+    for structure in ORGANS_PRESET.structures:
+        value = _index_of(left, structure)
+        assert (whole.targets == value).any()
+        assert (left.targets == value).any() == (structure.name in names)
+
+
+@pytest.mark.parametrize(
+    ("preset", "contoured"), [(GLAND_PRESET, {"skin"}), (ORGANS_PRESET, {"parotid_gland"})]
+)
+def test_a_case_without_what_the_step_learns_is_refused(tmp_path, painted, preset, contoured):
+    case = replace(write_case(tmp_path, *painted), contoured=frozenset(contoured))
+    with pytest.raises(InputRefusedError, match="nothing to learn in it"):
+        list(samples_of(case, preset, SPACING))
 
 
 def test_nothing_to_pair_is_refused(tmp_path):

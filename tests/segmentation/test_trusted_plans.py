@@ -4,6 +4,7 @@ import pytest
 from tests.segmentation.versions import SMALL, description_of, plans_of
 
 from parotid_brachy.lib.errors import ModelRefusedError
+from parotid_brachy.lib.segmentation.architectures import architecture
 from parotid_brachy.lib.segmentation.planning import CONFIGURATION
 from parotid_brachy.lib.segmentation.presets import PRESETS, Step, preset_for
 from parotid_brachy.lib.segmentation.trusted_plans import require_trusted
@@ -73,6 +74,35 @@ def test_hostile_plans_are_refused(damage):
     damage(plans)
     with pytest.raises(ModelRefusedError, match="its plans"):
         require_trusted(plans, description_of(PRESET), PRESET)
+
+
+COMPARISONS = {
+    "another class": ("unet3d", _set((*_ARCHITECTURE, "network_class_name"), "os.system")),
+    "monai's own class": (
+        "vnet",
+        _set((*_ARCHITECTURE, "network_class_name"), "monai.networks.nets.vnet.VNet"),
+    ),
+    "an import": ("unet3d", _set((*_ARCHITECTURE, "_kw_requires_import"), ["features_per_stage"])),
+    "an argument": ("vnet", _set((*_KWARGS, "dropout_dim"), 1)),
+    "features without end": ("unet3d", _set((*_KWARGS, "features_per_stage"), [10**6] * 5)),
+    "features that halve to none": ("unet3d", _set((*_KWARGS, "features_per_stage"), [1] * 5)),
+    "a level more": ("unet3d", _set((*_KWARGS, "features_per_stage"), [16] * 6)),
+    "an indivisible patch": (
+        "vnet",
+        _set(("configurations", CONFIGURATION, "patch_size"), [32, 64, 72]),
+    ),
+    "another preset's network": ("vnet", _set(_ARCHITECTURE, architecture(PRESET))),
+}
+
+
+@pytest.mark.parametrize(("name", "damage"), COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_hostile_plans_of_a_comparison_are_refused(name, damage):
+    preset = preset_for(name, Step.ONE_STEP)
+    plans = json.loads(json.dumps(plans_of(preset)))
+    require_trusted(plans, description_of(preset), preset)
+    damage(plans)
+    with pytest.raises(ModelRefusedError, match="its plans"):
+        require_trusted(plans, description_of(preset), preset)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "5"])

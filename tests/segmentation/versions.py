@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from numpy.typing import NDArray
 from tests.imaging.heads import grid_of, positions_of
 
 from parotid_brachy.lib.anatomy import GLAND, MANDIBULAR_RAMUS, Side
 from parotid_brachy.lib.imaging.volume import Grid, Volume
-from parotid_brachy.lib.segmentation.planning import (
-    CONFIGURATION,
-    override_plans,
-)
+from parotid_brachy.lib.segmentation.architectures import build_network
+from parotid_brachy.lib.segmentation.planning import CONFIGURATION, override_plans
 from parotid_brachy.lib.segmentation.presets import Preset, Step, preset_for
 from parotid_brachy.lib.segmentation.registry import Registry, write_version
+from parotid_brachy.lib.segmentation.weights import distinct_names
 
 TWO_STEPS = (Step.GLAND, Step.ORGANS_AT_RISK)
 FALLBACK_SPACING_KJI_MM = (2.0, 1.0, 1.0)
@@ -34,7 +32,7 @@ FALLBACK_SPACING_KJI_MM = (2.0, 1.0, 1.0)
 
 def planner_output(preset: Preset, spacing_kji_mm: tuple[float, float, float]) -> dict[str, Any]:
     """Plans as nnU-Net's planner writes them, before the preset's overrides."""
-    channels = max(1, len(preset.windows))
+    channels = preset.channels
     scheme = "NoNormalization" if preset.windows else "CTNormalization"
     resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     configuration = {
@@ -131,20 +129,13 @@ def network_of(preset: Preset, plans: dict[str, Any], *, seed: int) -> torch.nn.
     network = plans["configurations"][CONFIGURATION]["architecture"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_network_from_plans(
-            network["network_class_name"],
-            network["arch_kwargs"],
-            network["_kw_requires_import"],
-            max(1, len(preset.windows)),
-            1 + len(preset.structures),
-            allow_init=True,
-            deep_supervision=False,
-        )
+        return build_network(network, channels=preset.channels, classes=preset.classes)
 
 
 def weights_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A network's weights, each tensor once."""
-    return {name: value.detach().clone() for name, value in network.named_parameters()}
+    state = network.state_dict()
+    return {name: state[name].detach().clone() for name in distinct_names(network)}
 
 
 def write_untrained(

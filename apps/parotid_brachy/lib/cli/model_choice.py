@@ -9,7 +9,7 @@ from typing import Final
 from parotid_brachy.lib.errors import NotFoundError, UsageError
 from parotid_brachy.lib.segmentation.backends import best_backend, best_device
 from parotid_brachy.lib.segmentation.model import Model
-from parotid_brachy.lib.segmentation.presets import PRESET_NAMES, Step
+from parotid_brachy.lib.segmentation.presets import TWO_STEP_PRESET_NAMES, Step
 from parotid_brachy.lib.segmentation.registry import ModelVersion, Registry
 from parotid_brachy.lib.segmentation.two_step import OneStep, TwoStep
 
@@ -51,8 +51,8 @@ def choose_versions(
         NotFoundError: no such version.
     """
     if preset is not None:
-        if preset not in PRESET_NAMES:
-            message = f"no preset '{preset}'; there are: {', '.join(PRESET_NAMES)}"
+        if preset not in TWO_STEP_PRESET_NAMES:
+            message = f"no preset '{preset}'; there are: {', '.join(TWO_STEP_PRESET_NAMES)}"
             raise UsageError(message)
         return {step: _newest(registry, step, preset) for step in _TWO_STEPS}
     chosen: dict[Step, ModelVersion] = {}

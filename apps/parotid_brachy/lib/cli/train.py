@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from parotid_brachy.lib.segmentation.presets import PRESET_NAMES, Preset, Step, preset_for
 
 if TYPE_CHECKING:
     from parotid_brachy.lib.segmentation.trainer import Progress
@@ -15,15 +18,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Adds the subcommand."""
     parser = subparsers.add_parser(
         "train",
-        help="train the gland model or the organs-at-risk model",
+        help="train the gland, the organs-at-risk or the one-step model",
         description=(
             "Trains one step from a folder of CT images and a folder of label maps (values 1-7, "
-            "see README). Stop it with Ctrl-C; go on with --resume. The new model version lies in "
-            "OUTPUT/version; 'parotid models add' takes it into the registry."
+            "see README); a contoured.json beside the maps may say which structures a case's map "
+            "tells of: {case: [name, ...]}. Stop it with Ctrl-C; go on with --resume. The new "
+            "model version lies in OUTPUT/version; 'parotid models add' takes it into the registry."
         ),
     )
     parser.add_argument(
-        "--step", required=True, choices=("gland", "organs_at_risk", "one_step"), help="which model"
+        "--step", required=True, choices=[step.value for step in Step], help="which model"
     )
     parser.add_argument(
         "--images",
@@ -42,7 +46,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="folder of <case>.nii.gz, or of left_full/ and right_full/ with such files",
     )
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--preset", default="compact", choices=("compact", "paper"))
+    parser.add_argument(
+        "--preset",
+        default="compact",
+        choices=PRESET_NAMES,
+        help=(
+            "compact (default; CPU), paper (the protocol's networks; GPU), or for the one step the "
+            "protocol's comparisons unet3d and vnet"
+        ),
+    )
+    parser.add_argument(
+        "--virtual-surgery",
+        action=argparse.BooleanOptionalAction,
+        help="take away part of the gland in some patches (default: the preset's, not with paper)",
+    )
+    parser.add_argument(
+        "--field-of-view",
+        action=argparse.BooleanOptionalAction,
+        help="let the scan end inside some patches (default: the preset's, not with paper)",
+    )
     parser.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
     parser.add_argument(
         "--iterations", type=_positive, metavar="N", help="per epoch; default: the preset's"
@@ -117,15 +139,22 @@ def _share(text: str) -> float:
     return value
 
 
+def _preset(args: argparse.Namespace) -> Preset:
+    preset = preset_for(args.preset, Step(args.step))
+    for name in ("virtual_surgery", "field_of_view"):
+        if getattr(args, name) is not None:
+            preset = replace(preset, **{name: getattr(args, name)})
+    return preset
+
+
 def run(args: argparse.Namespace) -> int:
     """Trains; returns the exit code."""
     from tqdm import tqdm
 
-    from parotid_brachy.lib.segmentation.presets import Step, preset_for
     from parotid_brachy.lib.segmentation.training import TrainingPlan, train
 
     plan = TrainingPlan(
-        preset=preset_for(args.preset, Step(args.step)),
+        preset=_preset(args),
         images=tuple(args.images),
         labels=tuple(args.labels),
         output=args.output,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,6 +17,10 @@ from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from torch.nn import functional
 
 from parotid_brachy.lib.segmentation.presets import Window
+
+VIRTUAL_SURGERY_CHANCE: Final = 0.35
+FIELD_OF_VIEW_CHANCE: Final = 0.2
+"""Probabilities that a patch is changed, where the preset wants it."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,12 @@ def _smooth_noise(
 
 
 class FieldOfViewCrop(_Randomly):
-    """Ends the scan inside the patch, as planning CTs end at the vertex, chin or shoulder."""
+    """Ends the scan inside the patch, as planning CTs end at the vertex, chin or shoulder.
+
+    One end along z (three times in five), y or x goes, 5-50 % of the patch: it becomes air
+    (-1024 HU) and background. Along x only the lateral end, where a field of view cuts arms and
+    shoulders; the other is the midplane.
+    """
 
     def change(self, image: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator) -> None:
         """Overwrites one end of the patch with air and background."""
@@ -118,9 +127,11 @@ class FieldOfViewCrop(_Randomly):
 class VirtualSurgery(_Randomly):
     """Takes away part of the gland, as an operation does, and fills the bed.
 
-    10-90 % of the gland in the patch goes, on one side of a bumpy plane of random direction. The
-    bed becomes fat, scar, fluid or (rarely) air, with texture; scar strands and metal clips may
-    lie beside it. The other structures stay.
+    10-90 % of the gland in the patch goes, on one side of a bumpy plane of random direction that
+    mostly takes the lateral part. The bed becomes fat, scar, fluid or (rarely) air, with texture
+    (``BED_HU``: mean and spread, ``BED_CHANCE``); scar strands of 50-100 HU (two in five) and one
+    to four metal clips (three in ten) may lie in it. What is taken away is background from then
+    on; the other structures stay, and so does a patch with fewer than 50 voxels of gland.
     """
 
     BED_HU = (
@@ -228,24 +239,44 @@ class MetalStreaks(_Randomly):
         self.intensities.add(image, hu)
 
 
+@dataclass(frozen=True)
+class Augmentations:
+    """Which of the transforms are wanted.
+
+    Attributes:
+        appearance: opaque mastoids, metal streaks and mask strands.
+        virtual_surgery: part of the gland is taken away.
+        field_of_view: the scan ends inside the patch.
+    """
+
+    appearance: bool
+    virtual_surgery: bool
+    field_of_view: bool
+
+
 def strong_transforms(
-    intensities: Intensities, *, gland_value: int | None, mastoid_value: int | None
+    intensities: Intensities,
+    wanted: Augmentations,
+    *,
+    gland_value: int | None,
+    mastoid_value: int | None,
 ) -> Sequence[BasicTransform]:
-    """The transforms of a strong augmentation, in order.
+    """The transforms that are wanted, in order.
 
     Args:
         intensities: the network's input channels.
-        gland_value: network value of the gland, None where it is not labelled.
+        wanted: which of them.
+        gland_value: network value of the gland, None where it is not labelled: then there is
+            nothing to operate on.
         mastoid_value: network value of the mastoid process, None where it is not labelled.
     """
     transforms: list[BasicTransform] = []
-    if gland_value is not None:
-        transforms.append(VirtualSurgery(0.35, intensities, gland_value))
-    if mastoid_value is not None:
-        transforms.append(OpaqueMastoid(0.2, intensities, mastoid_value))
-    transforms += [
-        MetalStreaks(0.15, intensities),
-        MaskStrands(0.2, intensities),
-        FieldOfViewCrop(0.2, intensities),
-    ]
+    if wanted.virtual_surgery and gland_value is not None:
+        transforms.append(VirtualSurgery(VIRTUAL_SURGERY_CHANCE, intensities, gland_value))
+    if wanted.appearance:
+        if mastoid_value is not None:
+            transforms.append(OpaqueMastoid(0.2, intensities, mastoid_value))
+        transforms += [MetalStreaks(0.15, intensities), MaskStrands(0.2, intensities)]
+    if wanted.field_of_view:
+        transforms.append(FieldOfViewCrop(FIELD_OF_VIEW_CHANCE, intensities))
     return transforms

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 from torch import nn
 
 from parotid_brachy.lib.anatomy import Structure
 from parotid_brachy.lib.errors import ModelRefusedError
+from parotid_brachy.lib.segmentation.architectures import build_network
 from parotid_brachy.lib.segmentation.backends import Backend, OpenVinoNetwork
 from parotid_brachy.lib.segmentation.planning import CONFIGURATION, quiet
-from parotid_brachy.lib.segmentation.presets import Preset
 from parotid_brachy.lib.segmentation.registry import DATASET, PLANS, ModelVersion, load_weights
 from parotid_brachy.lib.segmentation.trusted_plans import require_trusted
 from parotid_brachy.lib.segmentation.weights import put_weights
@@ -58,10 +57,9 @@ class Model:
         self.spacing_kji_mm = (float(z), float(y), float(x))
         self._intensities = plans["foreground_intensity_properties_per_channel"].get("0", {})
         self._lock = threading.Lock()
-        channels = max(1, len(self.preset.windows))
-        network = _network(version, self.preset, configuration, channels)
+        network = _network(version, plans["configurations"][CONFIGURATION]["architecture"])
         if backend is Backend.OPENVINO:
-            network = OpenVinoNetwork(network, (1, channels, *self.patch_kji))
+            network = OpenVinoNetwork(network, (1, self.preset.channels, *self.patch_kji))
         with quiet():
             self._predictor = nnUNetPredictor(
                 tile_step_size=self.preset.tile_step,
@@ -129,15 +127,10 @@ class Model:
         return np.asarray((clipped - p["mean"]) / max(p["std"], 1e-8), dtype=np.float32)[None]
 
 
-def _network(version: ModelVersion, preset: Preset, configuration: Any, channels: int) -> nn.Module:
-    network: nn.Module = get_network_from_plans(
-        configuration.network_arch_class_name,
-        configuration.network_arch_init_kwargs,
-        configuration.network_arch_init_kwargs_req_import,
-        channels,
-        1 + len(preset.structures),
-        allow_init=False,
-        deep_supervision=False,
+def _network(version: ModelVersion, architecture: dict[str, Any]) -> nn.Module:
+    preset = version.preset
+    network = build_network(
+        architecture, channels=preset.channels, classes=preset.classes, initialise=False
     )
     try:
         put_weights(network, load_weights(version.folder))

@@ -20,7 +20,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from parotid_brachy.lib.imaging.volume import to_image
-from parotid_brachy.lib.segmentation.presets import Normalisation, Preset
+from parotid_brachy.lib.segmentation.architectures import architecture
+from parotid_brachy.lib.segmentation.fingerprint import judged_intensities
+from parotid_brachy.lib.segmentation.presets import Preset
 from parotid_brachy.lib.segmentation.training_data import Sample
 
 logger = logging.getLogger(__name__)
@@ -29,12 +31,6 @@ CONFIGURATION: Final = "3d_fullres"
 _DATASET_ID: Final = 1
 _PLANS_NAME: Final = "nnUNetPlans"
 _FILE_ENDING: Final = ".nrrd"
-_SAFE_OPS: Final = {
-    Normalisation.INSTANCE: "torch.nn.modules.instancenorm.InstanceNorm3d",
-    Normalisation.ADAPTIVE_LAYER_INSTANCE: (
-        "parotid_brachy.lib.segmentation.networks.AdaptiveLayerInstanceNorm"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -139,6 +135,9 @@ def plan_and_preprocess(
         api.plan_experiments([_DATASET_ID], overwrite_target_spacing=spacing_kji_mm)
     path = workspace.preprocessed / f"{_PLANS_NAME}.json"
     plans = override_plans(json.loads(path.read_text()), preset, spacing_kji_mm)
+    if preset.step.crops_to_roi and not preset.windows:
+        own = judged_intensities(workspace.raw, structures=len(preset.structures))
+        plans["foreground_intensity_properties_per_channel"] = {"0": own}
     path.write_text(json.dumps(plans, indent=2))
     with quiet():
         api.preprocess(
@@ -158,6 +157,11 @@ def load_plans(workspace: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
     return plans, description
 
 
+def switches(preset: Preset) -> dict[str, bool]:
+    """The augmentation that can be switched on and off, as plans keep it."""
+    return {"virtual_surgery": preset.virtual_surgery, "field_of_view": preset.field_of_view}
+
+
 def override_plans(
     plans: dict[str, Any], preset: Preset, spacing_kji_mm: tuple[float, float, float]
 ) -> dict[str, Any]:
@@ -174,34 +178,8 @@ def override_plans(
     return {
         **plans,
         "preset": {"name": preset.name, "step": preset.step.value},
+        "augmentation": switches(preset),
         "transpose_forward": axes,
         "transpose_backward": axes,
         "configurations": {CONFIGURATION: configuration},
-    }
-
-
-def architecture(preset: Preset) -> dict[str, Any]:
-    """The network of a preset in nnU-Net's notation: two convolutions a level, a plain U-Net."""
-    levels = len(preset.features)
-    instance = preset.normalisation is Normalisation.INSTANCE
-    norm_kwargs = {"eps": 1e-05, "affine": True} if instance else {"eps": 1e-05}
-    return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-        "arch_kwargs": {
-            "n_stages": levels,
-            "features_per_stage": list(preset.features),
-            "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * levels,
-            "strides": preset.strides,
-            "n_conv_per_stage": [2] * levels,
-            "n_conv_per_stage_decoder": [2] * (levels - 1),
-            "conv_bias": True,
-            "norm_op": _SAFE_OPS[preset.normalisation],
-            "norm_op_kwargs": norm_kwargs,
-            "dropout_op": None,
-            "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }

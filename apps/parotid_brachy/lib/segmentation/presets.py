@@ -1,15 +1,17 @@
-"""The presets ``paper`` and ``compact`` of each step, as frozen configuration.
+"""The presets of each step, as frozen configuration.
 
 ``paper`` is the protocol's configuration (J Contemp Brachytherapy 2022;14:527-535, "Model") and
 wants a GPU. ``compact`` is for a CPU and small cards: coarser working grids, fewer features,
-two intensity windows, and an optimiser that converges within an hour.
+two intensity windows, and an optimiser that converges within an hour. ``unet3d`` and ``vnet`` are
+the networks that the protocol compares with, in ``compact``'s framework: same working grid,
+sampling, augmentation, optimiser and post-processing as its one step, another network.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,9 +34,23 @@ class Step(enum.Enum):
         return self is Step.ORGANS_AT_RISK
 
 
+class NetworkKind(enum.Enum):
+    """What is trained; all but nnU-Net's answer at one resolution only."""
+
+    NNUNET = "nnunet"
+    UNET_3D = "unet3d"
+    VNET = "vnet"
+
+    @property
+    def has_deep_supervision(self) -> bool:
+        """Whether the coarser levels of the decoder answer too."""
+        return self is NetworkKind.NNUNET
+
+
 class Normalisation(enum.Enum):
     """Normalisation layer after each convolution."""
 
+    BATCH = "batch"
     INSTANCE = "instance"
     ADAPTIVE_LAYER_INSTANCE = "adaptive_layer_instance"
 
@@ -64,8 +80,9 @@ class Preset:
     """How one step is sampled, trained and predicted.
 
     Attributes:
-        name: ``paper`` or ``compact``.
-        step: which network.
+        name: ``paper``, ``compact``, ``unet3d`` or ``vnet``.
+        step: which network of the method.
+        network: what kind of network it is.
         spacing_kji_mm: working grid; None lets nnU-Net take the training data's median.
         patch_kji: patch in voxels of the working grid (z, y, x).
         features: feature maps per resolution level.
@@ -80,14 +97,18 @@ class Preset:
         iterations: per epoch.
         weight_averaging: decay of the running average of weights that is kept; None keeps the
             last weights.
-        deep_supervision_weights: of the outputs, finest first; one per decoder level.
+        deep_supervision_weights: of the outputs, finest first; one per decoder level, or one for
+            a network without deep supervision.
         tile_step: step of the sliding window, as a share of the patch.
         oversample_foreground: share of patches centred on a structure.
-        strong_augmentation: field-of-view cropping, virtual surgery and appearance changes.
+        strong_augmentation: wider spatial changes, and changes of appearance.
+        virtual_surgery: part of the gland is taken away in some patches (docs/augmentation.md).
+        field_of_view: the scan ends inside some patches.
     """
 
     name: str
     step: Step
+    network: NetworkKind
     spacing_kji_mm: tuple[float, float, float] | None
     patch_kji: tuple[int, int, int]
     features: tuple[int, ...]
@@ -105,14 +126,29 @@ class Preset:
     tile_step: float
     oversample_foreground: float
     strong_augmentation: bool
+    virtual_surgery: bool
+    field_of_view: bool
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the network."""
+        return max(1, len(self.windows))
+
+    @property
+    def classes(self) -> int:
+        """Output channels of the network: background and the structures."""
+        return 1 + len(self.structures)
 
     @property
     def strides(self) -> list[list[int]]:
-        """Stride of each level's first convolution; an axis is halved while it stays whole.
+        """By how much each level is coarser than the one before.
 
-        An axis is halved only while it is at least 8 voxels, so that the coarsest level keeps 4.
+        nnU-Net halves an axis while it stays whole and is at least 8 voxels, so that the coarsest
+        level keeps 4. The other networks halve every axis at every level.
         """
         strides = [[1, 1, 1]]
+        if self.network is not NetworkKind.NNUNET:
+            return strides + [[2, 2, 2]] * (len(self.features) - 1)
         size = list(self.patch_kji)
         for _ in self.features[1:]:
             step = [2 if n % 2 == 0 and n >= 8 else 1 for n in size]
@@ -141,6 +177,7 @@ def _paper(step: Step, patch_kji: tuple[int, int, int], labels: Sequence[Structu
     return Preset(
         name="paper",
         step=step,
+        network=NetworkKind.NNUNET,
         spacing_kji_mm=None,
         patch_kji=patch_kji,
         features=(32, 64, 128, 256, 320, 320),
@@ -158,6 +195,8 @@ def _paper(step: Step, patch_kji: tuple[int, int, int], labels: Sequence[Structu
         tile_step=0.5,
         oversample_foreground=0.33,
         strong_augmentation=False,
+        virtual_surgery=False,
+        field_of_view=False,
     )
 
 
@@ -170,6 +209,7 @@ def _compact(
     return Preset(
         name="compact",
         step=step,
+        network=NetworkKind.NNUNET,
         spacing_kji_mm=spacing_kji_mm,
         patch_kji=patch_kji,
         features=(16, 32, 64, 128, 160),
@@ -187,8 +227,12 @@ def _compact(
         tile_step=0.5,
         oversample_foreground=0.5,
         strong_augmentation=True,
+        virtual_surgery=True,
+        field_of_view=True,
     )
 
+
+_COMPACT_ONE_STEP: Final = _compact(Step.ONE_STEP, (1.5, 1.0, 1.0), (56, 72, 72), STRUCTURES)
 
 PRESETS: Final = (
     _paper(Step.GLAND, (56, 256, 128), (GLAND,)),
@@ -197,10 +241,33 @@ PRESETS: Final = (
     _compact(Step.GLAND, (2.5, 2.5, 2.5), (48, 64, 48), (GLAND,)),
     # The gland as a seventh class costs the six nothing and gives it a sharper outline.
     _compact(Step.ORGANS_AT_RISK, (1.5, 1.0, 1.0), (56, 72, 72), STRUCTURES),
-    _compact(Step.ONE_STEP, (1.5, 1.0, 1.0), (56, 72, 72), STRUCTURES),
+    _COMPACT_ONE_STEP,
+    # Cicek et al., 3D U-Net (MICCAI 2016).
+    replace(
+        _COMPACT_ONE_STEP,
+        name="unet3d",
+        network=NetworkKind.UNET_3D,
+        patch_kji=(48, 64, 64),
+        features=(16, 32, 64, 128, 256),
+        deep_supervision_weights=(1.0,),
+    ),
+    # Milletari et al., V-Net (3DV 2016). Its kernels of 5 voxels cost several times as much.
+    replace(
+        _COMPACT_ONE_STEP,
+        name="vnet",
+        network=NetworkKind.VNET,
+        patch_kji=(32, 64, 64),
+        features=(16, 32, 64, 128, 256),
+        normalisation=Normalisation.BATCH,
+        deep_supervision_weights=(1.0,),
+    ),
 )
 
 PRESET_NAMES: Final = tuple(dict.fromkeys(preset.name for preset in PRESETS))
+TWO_STEP_PRESET_NAMES: Final = tuple(
+    dict.fromkeys(preset.name for preset in PRESETS if preset.step.crops_to_roi)
+)
+"""The presets that both steps of the method have; the others are for the one step."""
 
 
 def preset_for(name: str, step: Step) -> Preset:
@@ -212,5 +279,6 @@ def preset_for(name: str, step: Step) -> Preset:
     for preset in PRESETS:
         if preset.name == name and preset.step is step:
             return preset
-    message = f"no preset {name!r} for step {step.value}; there are: {', '.join(PRESET_NAMES)}"
+    known = ", ".join(preset.name for preset in PRESETS if preset.step is step)
+    message = f"no preset {name!r} for step {step.value}; there are: {known}"
     raise UsageError(message)

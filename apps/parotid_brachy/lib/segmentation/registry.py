@@ -123,6 +123,10 @@ class Registry:
         """What the step's pointer points at, whether that is there or not; None if at nothing."""
         return next(iter(self._history(step)[-1:]), None)
 
+    def ever_served(self, step: Step) -> set[str]:
+        """The names of all versions that have ever been champion, rolled back or not."""
+        return {*self._names(step, "served"), *self._history(step)}
+
     def has_champion(self, step: Step) -> bool:
         """Whether a version of the step serves."""
         return self.champion_name(step) is not None
@@ -202,28 +206,43 @@ class Registry:
         Raises:
             UsageError: there was none before.
         """
+        version = self.earlier_champion(step)
+        self.verify(version)
+        self._write_history(step, self._history(step)[:-1])
+        return version
+
+    def earlier_champion(self, step: Step) -> ModelVersion:
+        """The version that a rollback makes serve again.
+
+        Raises:
+            UsageError: there was none before.
+            NotFoundError: it is not there any more.
+        """
         history = self._history(step)
         if len(history) < 2:
             message = f"{step.value}: no earlier champion to go back to"
             raise UsageError(message)
-        version = self.version(step, history[-2])
-        self.verify(version)
-        self._write_history(step, history[:-1])
-        return version
+        return self.version(step, history[-2])
 
     def _history(self, step: Step) -> list[str]:
+        return self._names(step, "history")
+
+    def _names(self, step: Step, key: str) -> list[str]:
         path = self.root / step.value / "champion.json"
         if not path.is_file():
             return []
-        history = _read_object(path).get("history")
-        if not isinstance(history, list) or not all(isinstance(name, str) for name in history):
+        # Files written before there was a list of all that served have their history only.
+        content = _read_object(path)
+        names = content.get(key, [] if key == "served" else None)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             message = f"{path}: holds no list of versions. Remove it and promote a version again."
             raise ModelRefusedError(message)
-        return history
+        return names
 
     def _write_history(self, step: Step, history: list[str]) -> None:
         path = self.root / step.value / "champion.json"
-        content = {"champion": history[-1], "history": history}
+        served = sorted({*self.ever_served(step), *history})
+        content = {"champion": history[-1], "history": history, "served": served}
         write_atomically(path, json.dumps(content, indent=2).encode())
 
 

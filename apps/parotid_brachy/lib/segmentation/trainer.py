@@ -6,7 +6,7 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +15,24 @@ import numpy as np
 import torch
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
-from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
-from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+from nnunetv2.training.loss.dice import get_tp_fp_fn_tn
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from parotid_brachy.lib.anatomy import GLAND, MASTOID_PROCESS, Structure
 from parotid_brachy.lib.errors import ModelRefusedError, TrainingError
 from parotid_brachy.lib.imaging.atomic import write_atomically
-from parotid_brachy.lib.segmentation.augmentation import Channel, Intensities, strong_transforms
+from parotid_brachy.lib.segmentation.architectures import build_network
+from parotid_brachy.lib.segmentation.augmentation import (
+    Augmentations,
+    Channel,
+    Intensities,
+    strong_transforms,
+)
+from parotid_brachy.lib.segmentation.losses import MarginalDiceAndCrossEntropy
+from parotid_brachy.lib.segmentation.planning import switches
 from parotid_brachy.lib.segmentation.presets import Optimiser, Preset, Step, preset_for
+from parotid_brachy.lib.segmentation.training_data import CONTOURED
 from parotid_brachy.lib.segmentation.weights import distinct_names, put_weights
 
 CHECKPOINT: Final = "checkpoint.pt"
@@ -68,8 +76,9 @@ class ParotidTrainer(nnUNetTrainer):
     """A preset's training.
 
     Differences to nnU-Net's: no mirroring (half heads are canonical, a mirrored one would be
-    another side), the preset's loss weights, optimiser and schedule, bfloat16 on a CPU, safe and
-    atomic checkpoints, progress on disk after each epoch.
+    another side), the preset's network, loss weights, optimiser and schedule, a loss that knows
+    which structures were contoured in each sample, bfloat16 on a CPU, safe and atomic checkpoints,
+    progress on disk after each epoch.
     """
 
     def __init__(
@@ -82,6 +91,8 @@ class ParotidTrainer(nnUNetTrainer):
     ) -> None:
         # nnU-Net inspects this signature, so the preset comes in with the plans.
         self._preset = preset_for(plans["preset"]["name"], Step(plans["preset"]["step"]))
+        self._switches = {**switches(self._preset), **plans.get("augmentation", {})}
+        self._contoured: dict[str, list[bool]] = {}
         self._intensities = Intensities(_channels(self._preset, plans))
         self._seconds: list[float] = []
         self._averaged: dict[str, torch.Tensor] = {}
@@ -92,6 +103,7 @@ class ParotidTrainer(nnUNetTrainer):
         self.my_init_kwargs: dict[str, Any] = {}
         self.initial_lr = self._preset.initial_lr
         self.oversample_foreground_percent = self._preset.oversample_foreground
+        self.enable_deep_supervision = self._preset.network.has_deep_supervision
         self.disable_checkpointing = True  # nnU-Net's are pickles written in place; see below
         self.plan_length(epochs=self._preset.epochs, iterations=self._preset.iterations)
 
@@ -111,9 +123,32 @@ class ParotidTrainer(nnUNetTrainer):
         kwargs["also_print_to_console"] = False
         super().print_to_log_file(*args, **kwargs)
 
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: Any,
+        configuration_manager: Any,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> torch.nn.Module:
+        """The network of the plans."""
+        del plans_manager
+        return build_network(
+            configuration_manager.configuration["architecture"],
+            channels=num_input_channels,
+            classes=num_output_channels,
+            deep_supervision=enable_deep_supervision,
+        )
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """nnU-Net's, for networks that have it."""
+        if self.enable_deep_supervision:
+            super().set_deep_supervision_enabled(enabled)
+
     def initialize(self) -> None:
         """Builds the network; channels last on a CPU, where that is faster."""
         super().initialize()
+        self._contoured = self._read_contoured()
         if self.device.type == "cpu":
             self.network: Any = self.network.to(memory_format=torch.channels_last_3d)
 
@@ -134,31 +169,21 @@ class ParotidTrainer(nnUNetTrainer):
         return rotation, dummy_2d, initial, None
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
-        """nnU-Net's transforms; strong augmentation follows the spatial one."""
+        """nnU-Net's transforms; ours (docs/augmentation.md) follow the spatial one."""
         composed = nnUNetTrainer.get_training_transforms(*args, **kwargs)
-        if not self._preset.strong_augmentation:
-            return composed
-        patch_size, rotation = args[0], args[1]
-        spatial = SpatialTransform(
-            patch_size,
-            patch_center_dist_from_border=0,
-            random_crop=False,
-            p_elastic_deform=0.1,
-            p_rotation=0.5,
-            rotation=rotation,
-            p_scaling=0.4,
-            scaling=(0.8, 1.25),
-            p_synchronize_scaling_across_axes=0.7,
-            bg_style_seg_sampling=False,
-            border_mode_seg="constant",
-            padding_value_seg=-1,
-        )
-        strong = strong_transforms(
+        transforms = composed.transforms
+        if self._preset.strong_augmentation:
+            transforms = [_strong_spatial_transform(args[0], args[1]), *transforms[1:]]
+        # Where nnU-Net turns slices only, it goes to two dimensions and back for that.
+        dummy_2d = args[4] if len(args) > 4 else kwargs["do_dummy_2d_data_aug"]
+        spatial = 3 if dummy_2d else 1
+        own = strong_transforms(
             self._intensities,
+            Augmentations(appearance=self._preset.strong_augmentation, **self._switches),
             gland_value=self._value_of(GLAND),
             mastoid_value=self._value_of(MASTOID_PROCESS),
         )
-        return ComposeTransforms([spatial, *strong, *composed.transforms[1:]])
+        return ComposeTransforms([*transforms[:spatial], *own, *transforms[spatial:]])
 
     def _value_of(self, structure: Structure) -> int | None:
         structures = self._preset.structures
@@ -167,24 +192,36 @@ class ParotidTrainer(nnUNetTrainer):
     def _build_loss(self) -> Any:
         """Dice + cross entropy, weights 1 and 1, at every output with the preset's weights."""
         weights = self._preset.deep_supervision_weights
-        outputs = len(self._get_deep_supervision_scales())
+        outputs = len(self._get_deep_supervision_scales() or [None])
         if len(weights) != outputs:
             message = f"{self._preset.name}: {len(weights)} loss weights for {outputs} outputs"
             raise TrainingError(message)
-        loss = DC_and_CE_loss(
-            {
-                "batch_dice": self.configuration_manager.batch_dice,
-                "smooth": 1e-5,
-                "do_bg": False,
-                "ddp": self.is_ddp,
-            },
-            {},
-            weight_ce=1,
-            weight_dice=1,
+        self._marginal = MarginalDiceAndCrossEntropy(
+            batch_dice=self.configuration_manager.batch_dice,
             ignore_label=self.label_manager.ignore_label,
-            dice_class=MemoryEfficientSoftDiceLoss,
+            across_processes=self.is_ddp,
         )
-        return DeepSupervisionWrapper(loss, weights)
+        if not self.enable_deep_supervision:
+            return self._marginal
+        return DeepSupervisionWrapper(self._marginal, weights)
+
+    def _read_contoured(self) -> dict[str, list[bool]]:
+        """Which of the preset's structures were contoured, for samples that lack some."""
+        path = Path(self.preprocessed_dataset_folder_base) / CONTOURED
+        if not path.is_file():
+            return {}
+        names = json.loads(path.read_text())
+        structures = self._preset.structures
+        return {key: [s.name in own for s in structures] for key, own in names.items()}
+
+    def _contoured_in(self, keys: Sequence[str]) -> torch.Tensor:
+        """Of type bool, shape (samples, structures)."""
+        everything = [True] * len(self._preset.structures)
+        return torch.tensor([self._contoured.get(str(key), everything) for key in keys])
+
+    def _tell_loss(self, keys: Sequence[str]) -> None:
+        if self._contoured:
+            self._marginal.set_contoured(self._contoured_in(keys), self.device)
 
     def configure_optimizers(self) -> Any:
         """The preset's optimiser and schedule."""
@@ -207,6 +244,7 @@ class ParotidTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One iteration; nnU-Net's own on a GPU, bfloat16 on a CPU."""
+        self._tell_loss(batch.get("keys", ()))
         if self.device.type == "cpu":
             result = self._train_step_cpu(batch)
         else:
@@ -225,16 +263,44 @@ class ParotidTrainer(nnUNetTrainer):
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             output = self.network(data)
-        loss = self.loss([level.float() for level in output], batch["target"])
+        whole = isinstance(output, torch.Tensor)
+        levels = output.float() if whole else [level.float() for level in output]
+        loss = self.loss(levels, batch["target"])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
         self.optimizer.step()
         return {"loss": loss.detach().cpu().numpy()}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's, in bfloat16 on a CPU."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.device.type == "cpu"):
+        """nnU-Net's, in bfloat16 on a CPU; a structure's Dice counts samples that are about it."""
+        kind = self.device.type
+        dtype = torch.bfloat16 if kind == "cpu" else None
+        with torch.autocast(kind, dtype=dtype, enabled=kind in ("cpu", "cuda")):
+            if self._contoured:
+                return self._validate_partly_contoured(batch)
             return dict(super().validation_step(batch))
+
+    def _validate_partly_contoured(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's validation step, with counts of each sample's contoured structures only."""
+        self._tell_loss(batch["keys"])
+        levels = batch["target"] if self.enable_deep_supervision else [batch["target"]]
+        targets = [level.to(self.device) for level in levels]
+        output = self.network(batch["data"].to(self.device))
+        deep = self.enable_deep_supervision
+        loss = self.loss(output, targets) if deep else self.loss(output, targets[0])
+        finest = output[0] if deep else output
+        predicted = torch.zeros(finest.shape, device=finest.device)
+        predicted.scatter_(1, finest.argmax(1, keepdim=True), 1)
+        ignore = self.label_manager.ignore_label
+        judged = torch.ones_like(targets[0]) if ignore is None else targets[0] != ignore
+        counts = get_tp_fp_fn_tn(predicted, targets[0] * judged, axes=(2, 3, 4), mask=judged)
+        contoured = self._contoured_in(batch["keys"]).to(self.device)
+        names = ("tp_hard", "fp_hard", "fn_hard")
+        result = {
+            name: (count[:, 1:] * contoured).sum(0).cpu().numpy()
+            for name, count in zip(names, counts[:3], strict=True)
+        }
+        return {"loss": loss.detach().float().cpu().numpy(), **result}
 
     def _average_weights(self) -> None:
         """Running average of the weights, with a short memory at the start."""
@@ -264,14 +330,14 @@ class ParotidTrainer(nnUNetTrainer):
     def final_weights(self) -> dict[str, torch.Tensor]:
         """The weights to keep: averaged ones where the preset averages.
 
-        In half precision: inference computes in no more, and a version is half as large.
+        In half precision: inference computes in no more, and a version is half as large. The
+        statistics of batch normalisation are few and may be large, and stay as they are.
         """
         network = self._bare_network()
         weights = self._averaged or network.state_dict()
-        return {
-            name: weights[name].detach().half().cpu().contiguous()
-            for name in distinct_names(network)
-        }
+        statistics = {name for name, _ in network.named_buffers()}
+        kept = {name: weights[name].detach().cpu().contiguous() for name in distinct_names(network)}
+        return {name: v if name in statistics else v.half() for name, v in kept.items()}
 
     def on_epoch_start(self) -> None:
         """Notes when the epoch began."""
@@ -373,6 +439,23 @@ class _Schedule:
     def step(self, epoch: int) -> None:
         for group in self._optimiser.param_groups:
             group["lr"] = self._preset.scheduled_lr(epoch, self._epochs)
+
+
+def _strong_spatial_transform(patch_kji: Sequence[int], rotation: Any) -> SpatialTransform:
+    return SpatialTransform(
+        patch_kji,
+        patch_center_dist_from_border=0,
+        random_crop=False,
+        p_elastic_deform=0.1,
+        p_rotation=0.5,
+        rotation=rotation,
+        p_scaling=0.4,
+        scaling=(0.8, 1.25),
+        p_synchronize_scaling_across_axes=0.7,
+        bg_style_seg_sampling=False,
+        border_mode_seg="constant",
+        padding_value_seg=-1,
+    )
 
 
 def _channels(preset: Preset, plans: dict[str, Any]) -> tuple[Channel, ...]:

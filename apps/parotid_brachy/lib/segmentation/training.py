@@ -23,6 +23,7 @@ from parotid_brachy.lib.segmentation.planning import (
     load_plans,
     plan_and_preprocess,
     quiet,
+    switches,
     workspace_for,
     write_description,
     write_sample,
@@ -36,6 +37,8 @@ from parotid_brachy.lib.segmentation.registry import (
 )
 from parotid_brachy.lib.segmentation.trainer import ParotidTrainer, Progress
 from parotid_brachy.lib.segmentation.training_data import (
+    CONTOURED,
+    Sample,
     TrainingCase,
     find_cases,
     median_spacing,
@@ -53,7 +56,7 @@ class TrainingPlan:
     """What to train, on what, for how long.
 
     Attributes:
-        preset: the step's preset.
+        preset: the step's preset; ``virtual_surgery`` and ``field_of_view`` may be switched in it.
         images: folders of CT images.
         labels: folder of label maps, one per folder of images.
         output: the training's folder; holds the workspace and at the end ``version/``.
@@ -87,7 +90,17 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What became of the cases when they were sampled."""
+    """What became of the cases when they were sampled.
+
+    Attributes:
+        spacing_kji_mm: working grid.
+        train: samples by case.
+        validation: samples by case.
+        held_out: cases that were left alone.
+        refused: the reason by case.
+        hashes: SHA-256 of label maps by case and side.
+        contoured: structures by sample, of samples that do not tell of all the preset's.
+    """
 
     spacing_kji_mm: tuple[float, float, float]
     train: dict[str, list[str]] = field(default_factory=dict)
@@ -95,6 +108,7 @@ class PreparedData:
     held_out: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    contoured: dict[str, list[str]] = field(default_factory=dict)
 
 
 def train(
@@ -157,6 +171,8 @@ def train(
                 "held_out_cases": sorted(prepared.held_out),
                 "refused_cases": prepared.refused,
                 "label_sha256": prepared.hashes,
+                "partly_contoured": prepared.contoured,
+                "augmentation": switches(plan.preset),
                 "epochs": trainer.num_epochs,
                 "iterations_per_epoch": trainer.num_iterations_per_epoch,
                 "seconds": trainer.seconds_total,
@@ -188,6 +204,7 @@ def _prepare(
             for sample in samples_of(case, plan.preset, spacing):
                 write_sample(sample, plan.preset, workspace)
                 group.setdefault(case.case, []).append(sample.name)
+                _note_contoured(sample, plan.preset, prepared)
         except InputRefusedError as error:
             prepared.refused[case.case] = str(error)
             logger.warning("left out of the training: %s", error)
@@ -207,8 +224,15 @@ def _prepare(
     validation_names = [name for names in prepared.validation.values() for name in names]
     splits = [{"train": train_names, "val": validation_names or train_names}]
     _write_json(workspace.preprocessed / "splits_final.json", splits)
+    _write_json(workspace.preprocessed / CONTOURED, prepared.contoured)
     shutil.rmtree(workspace.raw.parent, ignore_errors=True)
     return prepared
+
+
+def _note_contoured(sample: Sample, preset: Preset, prepared: PreparedData) -> None:
+    names = {structure.name for structure in preset.structures}
+    if sample.contoured is not None and not names <= sample.contoured:
+        prepared.contoured[sample.name] = sorted(names & sample.contoured)
 
 
 def _all_cases(plan: TrainingPlan) -> list[TrainingCase]:
@@ -291,6 +315,13 @@ def _own_plans(plan: TrainingPlan, workspace: Workspace) -> tuple[dict[str, Any]
         message = (
             f"{plan.output}: was started as {plans.get('preset')}, not as {wanted}. "
             "Continue it with its own preset, or take another folder"
+        )
+        raise TrainingError(message)
+    asked = switches(plan.preset)
+    if plans.get("augmentation", asked) != asked:
+        message = (
+            f"{plan.output}: was started with {plans['augmentation']}, not with {asked}. "
+            "Continue it with its own augmentation, or take another folder"
         )
         raise TrainingError(message)
     return plans, description

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from parotid_brachy.lib.anatomy import AURICULA, GLAND, ORGANS_AT_RISK, REACH_MM, SKIN, Side
+from parotid_brachy.lib.anatomy import (
+    AURICULA,
+    GLAND,
+    ORGANS_AT_RISK,
+    REACH_MM,
+    SKIN,
+    STRUCTURES,
+    Side,
+)
 from parotid_brachy.lib.errors import InputRefusedError, TrainingError
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
 from parotid_brachy.lib.imaging.half_head import find_midplane, half_head_box
@@ -23,7 +32,12 @@ from parotid_brachy.lib.segmentation.presets import Preset, Step
 
 logger = logging.getLogger(__name__)
 
+CONTOURED: Final = "contoured.json"
+"""Beside label maps: of which structures each case's map tells. In a training's workspace: the
+same by sample, of those that lack structures of the preset."""
+_LARGEST_JSON: Final = 16 * 1024**2
 SUFFIXES: Final = (".nii.gz", ".nii", ".nrrd", ".mha")
+_LABEL_SUFFIXES: Final = (".seg.nrrd", *SUFFIXES)
 _SIDE_FOLDERS: Final = {
     Side.LEFT: ("left_full", "left_roi17", "left"),
     Side.RIGHT: ("right_full", "right_roi17", "right"),
@@ -44,12 +58,15 @@ class TrainingCase:
             the labels' position.
         image: CT file.
         labels: label map with values 0-7 on the image's grid.
+        contoured: names of the structures that a reader looked for; None where for all. What the
+            map holds of others is not believed.
     """
 
     case: str
     side: Side | None
     image: Path
     labels: Path
+    contoured: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class Sample:
         hu: CT numbers, shape ``grid.shape_kji``.
         targets: network values (1 for the preset's first structure); one more than the last is
             "ignore": the reader said nothing about that voxel.
+        contoured: names of the structures that a reader looked for; None where for all. The
+            targets hold no other.
     """
 
     name: str
@@ -70,6 +89,7 @@ class Sample:
     grid: Grid
     hu: NDArray[np.float32]
     targets: NDArray[np.uint8]
+    contoured: frozenset[str] | None = None
 
 
 def case_id(path: Path) -> str:
@@ -85,42 +105,88 @@ def find_cases(images: Path, labels: Path) -> list[TrainingCase]:
 
     Args:
         images: folder of ``<case>.nii.gz`` (or .nrrd, .mha).
-        labels: folder of ``<case>.nii.gz``, or with one folder per side
+        labels: folder of ``<case>.nii.gz`` (or .seg.nrrd, as 3D Slicer and the version store
+            write it, .nrrd, .mha), or with one folder per side
             (``left_full``, ``left_roi17`` or ``left``, and ``right...``; the first that has the
-            case is taken).
+            case is taken). Beside the maps, ``contoured.json`` may say of which structures a
+            case's map tells: ``{case: [structure name, ...]}``. Of cases that it does not name,
+            every structure was contoured.
 
     Raises:
-        TrainingError: a folder is missing, or no image has a label map.
+        TrainingError: a folder is missing, no image has a label map, or what says which
+            structures were contoured cannot be understood.
     """
     for folder in (images, labels):
         if not folder.is_dir():
             message = f"{folder}: no such folder"
             raise TrainingError(message)
     found = []
+    contoured: dict[Path, dict[str, frozenset[str]]] = {}
+
+    def add(case: str, side: Side | None, image: Path, path: Path) -> None:
+        told = contoured.setdefault(path.parent, read_contoured(path.parent))
+        found.append(TrainingCase(case, side, image, path, told.get(case)))
+
     for image in sorted(path for path in images.iterdir() if path.name.endswith(SUFFIXES)):
         case = case_id(image)
         for side, folders in _SIDE_FOLDERS.items():
             path = next((p for name in folders if (p := _map_of(labels / name, case))), None)
             if path is not None:
-                found.append(TrainingCase(case, side, image, path))
+                add(case, side, image, path)
         flat = _map_of(labels, case)
         if flat is not None:
-            found.append(TrainingCase(case, None, image, flat))
+            add(case, None, image, flat)
     if not found:
         message = f"no image in {images} has a label map of the same name in {labels}"
         raise TrainingError(message)
     return found
 
 
+def read_contoured(folder: Path) -> dict[str, frozenset[str]]:
+    """What ``contoured.json`` in a folder of label maps says; nothing where there is none.
+
+    Raises:
+        TrainingError: it is no object of lists of structures' names.
+    """
+    path = folder / CONTOURED
+    if not path.is_file():
+        return {}
+    known = {structure.name for structure in STRUCTURES}
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            message = f"{path}: larger than {_LARGEST_JSON:,} bytes"
+            raise TrainingError(message)
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{path}: not readable as JSON ({error}). Correct it or remove it"
+        raise TrainingError(message) from error
+    if not isinstance(content, dict):
+        message = (
+            f"{path}: holds no JSON object {{case: [structure, ...]}}. Correct it or remove it"
+        )
+        raise TrainingError(message)
+    for case, names in content.items():
+        if not isinstance(names, list) or not all(type(n) is str and n in known for n in names):
+            message = (
+                f"{path}: case {case} says {names!r}; a list of names may be there, of "
+                f"{', '.join(sorted(known))}"
+            )
+            raise TrainingError(message)
+    return {case: frozenset(names) for case, names in content.items()}
+
+
 def _map_of(folder: Path, case: str) -> Path | None:
-    return next((p for suffix in SUFFIXES if (p := folder / (case + suffix)).is_file()), None)
+    return next(
+        (p for suffix in _LABEL_SUFFIXES if (p := folder / (case + suffix)).is_file()), None
+    )
 
 
 def samples_of(case: TrainingCase, preset: Preset, spacing_kji_mm: Any) -> Iterator[Sample]:
     """Samples of a case for a preset: one per side that has what the step learns.
 
     That is a gland, and for the organs at risk at least one of them: where none is contoured, a
-    network would learn that there is none.
+    network would learn that there is none. A gland that no reader contoured still says where the
+    region of interest is, but is no target.
 
     Args:
         case: image and label map.
@@ -130,14 +196,15 @@ def samples_of(case: TrainingCase, preset: Preset, spacing_kji_mm: Any) -> Itera
     Raises:
         InputRefusedError: the files cannot be used, or no side has anything to learn from.
     """
-    needed = [] if preset.step is Step.GLAND else [s.value for s in ORGANS_AT_RISK]
+    wanted = (GLAND,) if preset.step is Step.GLAND else ORGANS_AT_RISK
+    needed = [s.value for s in wanted if case.contoured is None or s.name in case.contoured]
     empty = True
     volume = read_volume(case.image, case=case.case)
     labels = read_label_map(case.labels, volume.grid)
     midplane = find_midplane(volume)
     for side in (case.side,) if case.side else (Side.LEFT, Side.RIGHT):
         own = labels if case.side else _of_side(labels, volume.grid, midplane.x_lps_mm, side)
-        if not (own == GLAND.value).any() or (needed and not np.isin(own, needed).any()):
+        if not (own == GLAND.value).any() or not np.isin(own, needed).any():
             continue
         empty = False
         if preset.step.crops_to_roi:
@@ -148,9 +215,9 @@ def samples_of(case: TrainingCase, preset: Preset, spacing_kji_mm: Any) -> Itera
         k, j, i = spacing_kji_mm
         grid = canonical_grid(box, side=side, spacing_mm=(i, j, k))
         name = f"{case.case}__{side.value}"
-        yield _sample(name, case.case, volume, own, grid, preset)
+        yield _sample(name, case, volume, own, grid, preset)
     if empty:
-        what = "gland with an organ at risk" if needed else "gland"
+        what = "gland" if preset.step is Step.GLAND else "gland with an organ at risk"
         message = f"{case.labels}: nothing to learn in it (no {what} on its side)"
         raise InputRefusedError(message)
 
@@ -166,17 +233,23 @@ def _of_side(labels: NDArray[np.uint8], grid: Grid, x_lps_mm: float, side: Side)
 
 
 def _sample(
-    name: str, case: str, volume: Volume, own: NDArray[np.uint8], grid: Grid, preset: Preset
+    name: str,
+    case: TrainingCase,
+    volume: Volume,
+    own: NDArray[np.uint8],
+    grid: Grid,
+    preset: Preset,
 ) -> Sample:
     hu = sample_ct(volume, grid)
     labels = sample_labels(own, volume.grid, grid)
     targets = np.zeros(labels.shape, dtype=np.uint8)
     for value, structure in enumerate(preset.structures, start=1):
-        targets[labels == structure.value] = value
+        if case.contoured is None or structure.name in case.contoured:
+            targets[labels == structure.value] = value
     if preset.step.crops_to_roi:
         unknown = _not_judged(hu, labels, grid) & (targets == 0)
         targets[unknown] = len(preset.structures) + 1
-    return Sample(name, case, grid, hu, targets)
+    return Sample(name, case.case, grid, hu, targets, case.contoured)
 
 
 def _not_judged(

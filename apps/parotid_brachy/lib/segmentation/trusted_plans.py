@@ -11,11 +11,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from parotid_brachy.lib.errors import ModelRefusedError
-from parotid_brachy.lib.segmentation.planning import CONFIGURATION, architecture
-from parotid_brachy.lib.segmentation.presets import Preset
+from parotid_brachy.lib.segmentation.architectures import architecture
+from parotid_brachy.lib.segmentation.planning import CONFIGURATION
+from parotid_brachy.lib.segmentation.presets import NetworkKind, Preset
 
+_SIZES: Final = frozenset(
+    {
+        "n_stages",
+        "features_per_stage",
+        "kernel_sizes",
+        "strides",
+        "n_conv_per_stage",
+        "n_conv_per_stage_decoder",
+    }
+)
 _LEVELS: Final = (2, 8)
 _FEATURES: Final = (1, 512)
+_HALVED: Final = (2, 512)
+"""The 3D U-Net halves its feature maps on the way up."""
 _CONVOLUTIONS: Final = (1, 4)
 _STRIDES: Final = (1, 2)
 _KERNEL: Final = (1, 3)
@@ -43,7 +56,7 @@ def require_trusted(
     try:
         configuration = plans["configurations"][CONFIGURATION]
         _require_network(configuration["architecture"], architecture(preset))
-        _require_sizes(configuration)
+        _require_sizes(configuration, _trusted_strides(configuration["architecture"], preset))
         _require("label_manager", plans["label_manager"], _LABEL_MANAGER)
         if not preset.windows:
             _require_intensities(plans["foreground_intensity_properties_per_channel"]["0"])
@@ -65,10 +78,23 @@ def _require_network(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
     _require("network_class_name", found["network_class_name"], wanted["network_class_name"])
     _require("_kw_requires_import", found["_kw_requires_import"], wanted["_kw_requires_import"])
     _require("arch_kwargs", sorted(own), sorted(kwargs))
-    sizes = {"n_stages", "features_per_stage", "kernel_sizes", "strides"}
-    sizes |= {"n_conv_per_stage", "n_conv_per_stage_decoder"}
-    for name in sorted(set(kwargs) - sizes):
+    for name in sorted(set(kwargs) - _SIZES):
         _require(name, own[name], kwargs[name])
+
+
+def _trusted_strides(found: Mapping[str, Any], preset: Preset) -> Sequence[Sequence[int]]:
+    """The strides of a network whose sizes per level are within bounds."""
+    own, levels = found["arch_kwargs"], len(preset.features)
+    if preset.network is NetworkKind.NNUNET:
+        _require_levels(own)
+        strides: Sequence[Sequence[int]] = own["strides"]
+        return strides
+    if preset.network is NetworkKind.UNET_3D:
+        _require_whole("features_per_stage", own["features_per_stage"], _HALVED, count=levels)
+    return preset.strides
+
+
+def _require_levels(own: Mapping[str, Any]) -> None:
     levels = own["n_stages"]
     _require_whole("n_stages", [levels], _LEVELS, count=1)
     _require_whole("features_per_stage", own["features_per_stage"], _FEATURES, count=levels)
@@ -81,13 +107,12 @@ def _require_network(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
             _require_whole(name, each, bounds, count=3)
 
 
-def _require_sizes(configuration: Mapping[str, Any]) -> None:
+def _require_sizes(configuration: Mapping[str, Any], strides: Sequence[Sequence[int]]) -> None:
     patch = configuration["patch_size"]
     _require_whole("patch_size", patch, _PATCH, count=3)
     if math.prod(patch) > _PATCH_VOXELS:
         message = f"its plans want patches of {patch} voxels, {_PATCH_VOXELS:,} are allowed"
         raise ModelRefusedError(message)
-    strides = configuration["architecture"]["arch_kwargs"]["strides"]
     for axis, size in enumerate(patch):
         _require(
             "patch_size by its strides, remainder", size % math.prod(s[axis] for s in strides), 0

@@ -8,7 +8,7 @@ four times. Versions keep the first name of each.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ from parotid_brachy.lib.errors import ModelRefusedError
 
 
 def distinct_names(network: nn.Module) -> list[str]:
-    """The first name of every parameter and buffer."""
+    """The first name of every parameter and buffer, counters left out."""
     return [name for name, _ in _tensors(network)]
 
 
@@ -50,5 +50,8 @@ def put_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None
             own.copy_(value)
 
 
-def _tensors(network: nn.Module) -> itertools.chain[tuple[str, torch.Tensor]]:
-    return itertools.chain(network.named_parameters(), network.named_buffers())
+def _tensors(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):
+        # Batch normalisation counts its batches and never reads the count.
+        if tensor.is_floating_point():
+            yield name, tensor
