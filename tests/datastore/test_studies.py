@@ -182,3 +182,38 @@ def test_names_of_a_draft_that_are_none_are_left_out_of_the_list(studies):
     studies.workflow.keep_draft("case_a", draft, ANNA, info=info)
     listed = studies.json()["objects"]["case_a"]["labels"]["original"]["info"]
     assert listed["params"] == {"report": {}}
+
+
+def test_versions_are_listed_in_the_order_that_the_stock_reviewer_reads(studies):
+    studies.workflow.save("case_a", sent(), ANNA)
+    for _ in range(11):
+        studies.workflow.save("case_a", sent(), SENIOR)
+    drafted = intake_of(label_map(7), GRID, [STRUCTURES[6]], case="case_a")
+    studies.workflow.keep_draft("case_a", drafted, ANNA, info={})
+    corrections = [f"version_{number}" for number in range(1, 12)]
+    listed = list(studies.json()["objects"]["case_a"]["labels"])
+    assert listed == ["original", "final", *corrections]
+
+
+def test_in_a_consensus_case_nobody_learns_of_anothers_contours(studies):
+    studies.workflow.set_consensus("case_a", SENIOR, is_consensus=True)
+    studies.workflow.save("case_a", sent(at=2), ANNA)
+    studies.workflow.save("case_a", sent(at=6), BERT)
+    assert studies.get_label_info("case_a", "final", ANNA)["client_id"] == "anna"
+    with pytest.raises(NotFoundError):
+        studies.get_label_info("case_a", "final", SENIOR)
+
+
+def test_no_other_image_comes_under_the_contours_of_one_that_was_taken_out(studies, tmp_path):
+    studies.workflow.save("case_a", sent(), ANNA)
+    studies.workflow.review("case_a", "final", APPROVED, SENIOR)
+    studies.remove_image("case_a")
+    with pytest.raises(ConflictError, match="another id"):
+        studies.add_image("case_a", str(write_head(tmp_path, "other")), {})
+
+
+@pytest.mark.parametrize("noted", [5, "x", {"random": 3}, {"random": {"ts": "x"}}])
+def test_whatever_is_noted_on_an_image_the_next_case_is_found(studies, noted):
+    for case in ("case_a", "case b"):
+        studies.update_image_info(case, {"strategy": noted})
+    assert studies.next_to_contour("random") in {"case_a", "case b"}

@@ -102,11 +102,17 @@ class Desk:
         word = (status, level, comment)
         if status == was:
             if word != (was, *(sheet.slip[1:] if sheet.slip else ("", ""))):
-                self.folder.comment(who)
+                # Flagged once more with other words, it goes back once more.
+                is_anew = was == "flagged" and comment != sheet.slip[2]
+                if is_anew and self.folder.state != "returned":
+                    self.folder.send_back(who)
+                else:
+                    self.folder.comment(who)
                 sheet.slip = word
             return
-        # What was approved is reopened first, with the comment for the reason.
-        if self.folder.state == "approved" and (is_approved or status):
+        # What was approved is reopened first, with the comment for the reason; a flag on another
+        # sheet does not touch it.
+        if self.folder.state == "approved" and (is_approved or status == "approved"):
             self.reopen(who, comment)
         if status == "approved":
             # A model's draft is nobody's contours; and nobody approves what he or she has not seen.

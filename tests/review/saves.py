@@ -8,11 +8,16 @@ from sqlalchemy import create_engine, text
 from parotid_brachy.lib.review.database import postgres_url
 from parotid_brachy.lib.review.records import Kind, Level, Note, ReviewStatus
 from parotid_brachy.lib.review.roles import Reader, Role
-from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.review.states import Action, CaseState
 
 ANN = Reader("Ann", Role.ANNOTATOR)
 SAM = Reader("Sam", Role.REVIEWER)
 _KINDS = {"original": Kind.DRAFT, "final": Kind.INITIAL}
+_ACTIONS = {
+    Kind.DRAFT: Action.DRAFT,
+    Kind.INITIAL: Action.SUBMIT,
+    Kind.CORRECTION: Action.CORRECT,
+}
 
 
 def add(store, case="a", tag="final", content=b"labels", *, reader=ANN, then=None, **more):
@@ -32,8 +37,10 @@ def add(store, case="a", tag="final", content=b"labels", *, reader=ANN, then=Non
                 volumes_ml={"skin": 1.5, "mastoid_process": 0.0},
                 **more,
             )
-            details = {"version": version.number, "sha256": file.sha256}
-            change.record("save", case, details)
+            details = {"version": version.number, "tag": tag, "sha256": file.sha256}
+            change.record(_ACTIONS[kind].value, case, details)
+            if kind is Kind.INITIAL:
+                change.set_state(case, change.facts(case).state, initial_author=reader.name)
             if then is not None:
                 then(change)
     return version
@@ -48,7 +55,7 @@ def approve(store, version, *, reader=SAM):
             approved_version=version.number,
         )
         change.add_note(note_on(version, ReviewStatus.APPROVED, reader=reader))
-        change.record("approve", version.case, {"version": version.number})
+        change.record("approve", version.case, {"version": version.number, "to": "approved"})
 
 
 def note_on(version, status=ReviewStatus.NONE, *, comment="", reader=SAM):

@@ -9,6 +9,7 @@ from parotid_brachy.lib.errors import StoreError, UsageError
 from parotid_brachy.lib.review import schema
 from parotid_brachy.lib.review.archive import export
 from parotid_brachy.lib.review.restoring import restore
+from parotid_brachy.lib.review.splits import Part, Placing
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.verification import verify
 
@@ -36,6 +37,7 @@ def used(store):
     store.note_served("a", "final", "Sam", version.number)
     store.keep_image_info("a", {"strategy": {"random": 1}})
     store.keep_agreement(store.handovers_without_agreement()[0], [{"dsc": 0.5}])
+    store.place(lambda _: [Placing("b", "Erika", Part.TEST)], SAM)
     store.register({"a": "a.nii.gz"})
     return store
 

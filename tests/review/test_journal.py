@@ -25,7 +25,7 @@ def test_entries_say_who_did_what_and_are_numbered_without_a_gap(written):
     entries = written.journal()
     assert [entry.sequence for entry in entries] == [1, 2, 3, 4, 5]
     assert (entries[0].actor, entries[0].action, entries[0].case) == ("server", "register", None)
-    assert (entries[1].actor, entries[1].action, entries[1].case) == ("Ann", "save", "a")
+    assert (entries[1].actor, entries[1].action, entries[1].case) == ("Ann", "submit", "a")
     assert entries[1].details["version"] == 1
     assert entries[1].at.tzinfo is not None
     assert _faults(written) == []

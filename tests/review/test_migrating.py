@@ -45,3 +45,21 @@ def test_a_store_of_a_newer_program_is_refused_and_left_as_it_is(store, folder, 
         VersionStore.open(folder, database_url=database_url)
     with store.database.reading() as connection:
         assert migrating.revisions(connection) == ["9999"]
+
+
+def test_a_store_of_the_first_revision_is_brought_up_to_date_with_all_that_is_in_it(
+    store, folder, database_url
+):
+    entries = store.journal()
+    tamper(
+        store,
+        database_url,
+        "DROP TABLE split_patients",
+        "UPDATE alembic_version SET version_num = '0001'",
+    )
+    store.close()
+    again = VersionStore.open(folder, database_url=database_url)
+    assert again.journal() == entries
+    assert again.placed() == {}
+    assert [case.id for case in again.cases().items] == ["a", "b"]
+    again.close()

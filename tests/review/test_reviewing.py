@@ -170,3 +170,33 @@ def test_there_must_be_something_under_the_tag(desk):
 def test_an_endless_comment_is_refused():
     with pytest.raises(UsageError, match="comment"):
         Review(comment="x" * 5000)
+
+
+def test_a_flag_on_another_version_leaves_the_approval_alone(desk):
+    # The stock Reviewer, after an approval, sends again what it has in mind of the others.
+    desk.workflow.review("case_a", "final", FLAGGED, SENIOR)
+    desk.workflow.save("case_a", sent(at=4), SENIOR, tag="version_1")
+    desk.workflow.review("case_a", "version_1", APPROVED, SENIOR)
+    repeated = Review(ReviewStatus.FLAGGED, APPROVED.level, FLAGGED.comment)
+    with pytest.raises(ConflictError, match="approved it"):
+        desk.workflow.review("case_a", "final", repeated, SENIOR)
+    assert desk.state() == "approved"
+
+
+def test_a_version_that_is_flagged_again_goes_back_again(desk):
+    desk.workflow.save("case_a", sent(at=4), SENIOR, tag="version_1")
+    desk.workflow.review("case_a", "version_1", FLAGGED, SENIOR)
+    desk.workflow.save("case_a", sent(at=5), ANNA)
+    level_only = Review(ReviewStatus.FLAGGED, Level.EASY, FLAGGED.comment)
+    desk.workflow.review("case_a", "version_1", level_only, SENIOR)
+    assert desk.state() == "in_review"
+    again = Review(ReviewStatus.FLAGGED, Level.EASY, "still missed")
+    desk.workflow.review("case_a", "version_1", again, SENIOR)
+    assert desk.state() == "returned"
+
+
+def test_what_a_client_has_loaded_in_anothers_name_counts_for_the_approval(desk):
+    desk.store.note_served("case_a", "final", OTHER_SENIOR.name, 1)
+    desk.workflow.save("case_a", sent(at=5), ANNA)
+    with pytest.raises(ConflictError, match="Load them again"):
+        desk.workflow.review("case_a", "final", APPROVED, SENIOR, loaded_by=OTHER_SENIOR)

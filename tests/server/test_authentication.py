@@ -7,7 +7,12 @@ from fastapi import Request
 from tests.review.passwords import quick_hashes
 from tests.server.guarded import ELSEWHERE, HERE, guarded
 
-from parotid_brachy.lib.errors import InputRefusedError, NotAuthenticatedError, UsageError
+from parotid_brachy.lib.errors import (
+    InputRefusedError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    UsageError,
+)
 from parotid_brachy.lib.review.roles import Reader, Role
 from parotid_brachy.lib.server.authentication import (
     NOBODY,
@@ -268,7 +273,7 @@ def test_with_login_what_a_client_says_counts_for_nothing(with_reviewer):
 
 @pytest.mark.parametrize(
     ("approved_by", "name"),
-    [("ada", "ada"), ("ROB", "rob"), ("ana", "rob"), ("nobody", "rob"), (None, "rob")],
+    [("ada", "ada"), ("ROB", "rob"), (None, "rob")],
 )
 @pytest.mark.parametrize("auth", ["off", "local"])
 def test_the_stock_reviewers_record_names_the_senior(with_reviewer, auth, approved_by, name):
@@ -276,6 +281,19 @@ def test_the_stock_reviewers_record_names_the_senior(with_reviewer, auth, approv
         return reviewer_without_token(request, approved_by)
 
     assert asked(with_reviewer(auth), "PUT", REVIEW, question).name == name
+
+
+@pytest.mark.parametrize("approved_by", ["ana", "nobody"])
+def test_nobody_else_is_taken_for_a_senior_who_is_none(with_reviewer, approved_by):
+    refused = []
+
+    def question(request):
+        with pytest.raises(NotAllowedError, match="no reviewer of that name") as error:
+            reviewer_without_token(request, approved_by)
+        refused.append(error.value)
+
+    asked(with_reviewer("off"), "PUT", REVIEW, question)
+    assert approved_by in str(refused[0])
 
 
 def test_a_request_that_changes_nothing_is_the_configured_reviewers(with_reviewer):

@@ -9,6 +9,7 @@ from tests.review.studies import ADMIN, ANNA, BERT, OTHER_SENIOR, SENIOR, sent, 
 
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.review.hand_over_agreement import compute_open_agreements
+from parotid_brachy.lib.review.received_map import IntakeLimits
 from parotid_brachy.lib.server import agreement_routes, label_routes, refusals, review_routes
 from parotid_brachy.lib.server.authentication import Identity
 
@@ -40,7 +41,7 @@ def api(studies, monkeypatch):
     monkeypatch.setattr(label_routes, "app_instance", lambda: App(studies))
     monkeypatch.setattr(label_routes, "reviewer_without_token", lambda *_: None)
 
-    def client(reader):
+    def client(reader, *, is_proved=True):
         app = FastAPI()
         refusals.install(app)
         for routes in (label_routes, review_routes, agreement_routes):
@@ -48,7 +49,7 @@ def api(studies, monkeypatch):
 
         async def entered(scope, receive, send):
             if scope["type"] == "http":
-                scope.setdefault("state", {})["identity"] = Identity(reader, is_proved=True)
+                scope.setdefault("state", {})["identity"] = Identity(reader, is_proved=is_proved)
             await app(scope, receive, send)
 
         return TestClient(entered)
@@ -251,3 +252,32 @@ def test_an_image_is_added_by_whoever_is_logged_in(api, studies, tmp_path):
     script = client.put("/datastore/image", files={"file": ("main.py", b"print()")})
     assert script.status_code == 400
     assert sorted(path.name for path in studies.folder.glob("*.py")) == []
+
+
+def test_a_map_that_is_too_large_is_refused_before_it_is_read(api, monkeypatch):
+    monkeypatch.setattr(label_routes, "LIMITS", IntakeLimits(received_bytes=10))
+    monkeypatch.setattr(label_routes, "Received", None)  # would be made of what was read
+    answer = save(api(ANNA), "case_a")
+    assert answer.status_code == 413
+    assert "at most 10" in answer.json()["detail"]
+
+
+def test_a_name_alone_neither_approves_nor_returns_with_a_save(api, studies):
+    save(api(ANNA), "case_a")
+    meta = {"segmentationMeta": {"status": "approved", "approvedBy": "sofia"}}
+    received = sent(at=6)
+
+    def saved(client):
+        return client.put(
+            "/datastore/label",
+            params={"image": "case_a"},
+            data={"params": json.dumps(meta)},
+            files={"label": (received.name, received.content)},
+        )
+
+    only_named = saved(api(SENIOR, is_proved=False))
+    assert only_named.status_code == 401
+    assert "loopback_reviewer" in only_named.json()["detail"]
+    assert len(studies.store.versions("case_a")) == 1
+    assert saved(api(SENIOR)).status_code == 200
+    assert studies.store.case("case_a").approved_by == "sofia"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
     from parotid_brachy.lib.review.found import Complaint, Found
     from parotid_brachy.lib.review.importing import ImportReport
-    from parotid_brachy.lib.review.roles import Reader
     from parotid_brachy.lib.review.store import VersionStore
 
 
@@ -63,6 +61,7 @@ def register_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]
 def _import(args: argparse.Namespace) -> int:
     from contextlib import closing
 
+    from parotid_brachy.lib.cli.actor import person_at_the_keyboard
     from parotid_brachy.lib.errors import UsageError
     from parotid_brachy.lib.review.importing import import_into
     from parotid_brachy.lib.review.states import ReviewPolicy
@@ -81,7 +80,7 @@ def _import(args: argparse.Namespace) -> int:
             store,
             found,
             grid_of=images.grid_of,
-            actor=_actor(),
+            actor=person_at_the_keyboard(),
             policy=ReviewPolicy(has_one_reader=args.one_reader),
         )
         _keep_image_info(store, report, image_info)
@@ -131,17 +130,6 @@ def _keep_image_info(
                 store.keep_image_info(case, new)
             except UsageError as error:  # no JSON that the store keeps; it only told the annotator
                 sys.stderr.write(f"note      {case}: {error}\n")
-
-
-def _actor() -> Reader:
-    from parotid_brachy.lib.review.found import UNKNOWN_READER, reader_of
-    from parotid_brachy.lib.review.roles import Reader, Role
-
-    try:
-        name = reader_of(getpass.getuser())
-    except (OSError, KeyError, ImportError):  # an account without a name, as in containers
-        name = UNKNOWN_READER
-    return Reader(name, Role.ADMIN)
 
 
 def _tell(report: ImportReport, complaints: Sequence[Complaint]) -> None:

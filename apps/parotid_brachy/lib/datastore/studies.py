@@ -18,8 +18,13 @@ from typing import Any, Final
 
 from monailabel.interfaces.datastore import Datastore
 
-from parotid_brachy.lib.datastore.wire_records import image_record, label_record, object_record
-from parotid_brachy.lib.errors import NotFoundError, TooLargeError, UsageError
+from parotid_brachy.lib.datastore.wire_records import (
+    image_record,
+    label_record,
+    object_record,
+    offers_of,
+)
+from parotid_brachy.lib.errors import ConflictError, NotFoundError, TooLargeError, UsageError
 from parotid_brachy.lib.review.consensus_set import ConsensusSet
 from parotid_brachy.lib.review.quarantine import Quarantine
 from parotid_brachy.lib.review.records import INITIAL_TAG, CaseFilter, Kind, Version
@@ -139,7 +144,19 @@ class Studies(Datastore):
         self.store.keep_image_info(image_id, info)
 
     def add_image(self, image_id: str, image_filename: str, image_info: Mapping[str, Any]) -> str:
-        """Puts an image into the folder; see :meth:`StudyImages.add`."""
+        """Puts an image into the folder; see :meth:`StudyImages.add`.
+
+        Raises:
+            ConflictError: also where an image of that id was taken out, and its contours are kept.
+        """
+        self.refresh()
+        with contextlib.suppress(NotFoundError):
+            if self.store.versions(image_id):
+                message = (
+                    f"{image_id}: contours of an image of that id are kept; images are never "
+                    "replaced, give the new one another id"
+                )
+                raise ConflictError(message)
         received = Path(image_filename)
         ending = "".join(received.suffixes[-2:]) if received.name.endswith(".gz") else None
         path = self.images.add(image_id, received, ending or received.suffix)
@@ -205,15 +222,13 @@ class Studies(Datastore):
         del params
         return io.BytesIO(Path(self.get_label_uri(label_id, label_tag)).read_bytes())
 
-    def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """What is known about the label map under a tag."""
-        self.refresh()
-        overview = self._overview(label_id)
-        version = overview.versions.get(label_tag)
-        if version is None:
-            message = f"{label_id}: there is no label map under {label_tag[:60]!r}"
-            raise NotFoundError(message)
-        info: dict[str, Any] = label_record(version, overview.notes.get(label_tag))["info"]
+    def get_label_info(
+        self, label_id: str, label_tag: str, reader: Reader | None = None
+    ) -> dict[str, Any]:
+        """What is known about the label map that a reader sees under a tag."""
+        version = self.label_version(label_id, label_tag, reader)
+        notes = [n for n in self.store.notes(label_id) if n.version == version.number]
+        info: dict[str, Any] = label_record(version, notes[-1] if notes else None)["info"]
         return info
 
     def update_label_info(self, label_id: str, label_tag: str, info: Mapping[str, Any]) -> None:
@@ -230,7 +245,7 @@ class Studies(Datastore):
         The server's own routes know who is asking, and call ``Workflow.save``.
         """
         reader = Reader(
-            checked_reader_name(str(label_info.get("client_id") or "unknown")), Role.ANNOTATOR
+            checked_reader_name(str(label_info.get("client_id") or "somebody")), Role.ANNOTATOR
         )
         self.refresh()
         path = Path(label_filename)
@@ -331,6 +346,6 @@ class Studies(Datastore):
         return [case.id for case in self.store.cases(only).items]
 
     def _offered(self, case: str, strategy: str) -> int:
-        offers = self.store.case(case).image_info.get("strategy", {})
-        return int(offers.get(strategy, {}).get("ts", 0))
-
+        offer = offers_of(self.store.case(case).image_info).get(strategy, {})
+        offered_at = offer.get("ts")
+        return offered_at if isinstance(offered_at, int) else 0

@@ -40,6 +40,14 @@ def image_record(case: Case) -> dict[str, Any]:
     }
 
 
+def offers_of(image_info: Mapping[str, Any]) -> dict[str, Any]:
+    """To whom a case was offered last, by strategy; clients can note anything under that name."""
+    offers = image_info.get("strategy")
+    if not isinstance(offers, Mapping):
+        return {}
+    return {name: offer for name, offer in offers.items() if isinstance(offer, Mapping)}
+
+
 def label_record(version: Version, note: Note | None) -> dict[str, Any]:
     """A label map under a tag, with the review that stands on it."""
     info: dict[str, Any] = {

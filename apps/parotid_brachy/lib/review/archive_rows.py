@@ -22,12 +22,23 @@ from parotid_brachy.lib.review.schema import (
     notes,
     objects,
     servings,
+    split_patients,
     tags,
     versions,
 )
 from parotid_brachy.lib.review.tag_names import require_tag
 
-TABLES: Final = (objects, cases, versions, tags, notes, journal, servings, handovers)
+TABLES: Final = (
+    objects,
+    cases,
+    versions,
+    tags,
+    notes,
+    journal,
+    servings,
+    handovers,
+    split_patients,
+)
 """What an archive holds, each after the tables that it names rows of."""
 
 _CHUNK: Final = 1000

@@ -106,12 +106,6 @@ def kind_of(tag: str) -> Kind | None:
     return {DRAFT_TAG: Kind.DRAFT, INITIAL_TAG: Kind.INITIAL}.get(tag)
 
 
-def order_of(tag: str) -> int:
-    """Drafts first, then initial contours, then corrections by their number."""
-    correction = _CORRECTION.fullmatch(tag)
-    return int(correction[1]) + 1 if correction else (DRAFT_TAG, INITIAL_TAG).index(tag)
-
-
 def reader_of(*words: object) -> str:
     """The first of some noted names that a reader can have."""
     for word in words:

@@ -21,17 +21,32 @@ logger = logging.getLogger(__name__)
 _AT_A_TIME: Final = 20
 
 
-def compute_open_agreements(store: VersionStore, images: StudyImages) -> int:
+def compute_open_agreements(
+    store: VersionStore, images: StudyImages, *, failed: set[HandOver] | None = None
+) -> int:
     """Computes and keeps what is open; returns how many.
 
     One that cannot be computed, because its image is away, say, stays open and is told in the log.
+
+    Args:
+        store: the version store.
+        images: the cases' images.
+        failed: what is passed over, so that it keeps no others waiting; what fails comes to it.
     """
+    failed = set() if failed is None else failed
     done = 0
-    for hand_over in store.handovers_without_agreement(_AT_A_TIME):
+    for hand_over in store.handovers_without_agreement(_AT_A_TIME + len(failed)):
+        if hand_over in failed:
+            continue
         try:
             rows = agreement_of(hand_over, store, images)
         except (ParotidBrachyError, OSError) as error:
             logger.warning("%s: agreement not computed: %s", hand_over.case, error)
+            failed.add(hand_over)
+            continue
+        except Exception:
+            logger.exception("%s: agreement not computed", hand_over.case)
+            failed.add(hand_over)
             continue
         store.keep_agreement(hand_over, [row.to_json() for row in rows])
         done += 1

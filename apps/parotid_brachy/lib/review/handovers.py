@@ -37,8 +37,15 @@ def open_draft_to_initial(connection: Connection, initial: Version, now: datetim
 
 
 def open_initial_to_approved(connection: Connection, approved: Version, now: datetime) -> None:
-    """Notes that an approved version is to be compared with the initial contours."""
-    initial = rows.tagged_version(connection, approved.case, INITIAL_TAG)
+    """Notes that an approved version is to be compared with the initial contours.
+
+    These are the ones that were corrected; reader 1 may have submitted others since.
+    """
+    initial = None
+    if approved.parent is not None:
+        initial = rows.version(connection, approved.case, approved.parent)
+    if initial is None or initial.kind is not Kind.INITIAL:
+        initial = rows.tagged_version(connection, approved.case, INITIAL_TAG)
     if initial is not None:
         _open(connection, _hand_over(initial, approved, INITIAL_TO_APPROVED), now)
 

@@ -25,7 +25,7 @@ from parotid_brachy.lib.errors import (
 from parotid_brachy.lib.imaging.volume import Grid
 from parotid_brachy.lib.review.canonical_json import canonical_json
 from parotid_brachy.lib.review.change import Change
-from parotid_brachy.lib.review.found import Complaint, Found, order_of
+from parotid_brachy.lib.review.found import Complaint, Found
 from parotid_brachy.lib.review.intake import LIMITS, Intake, NamesFrom, take_in
 from parotid_brachy.lib.review.outcome import Kept, Outcome, outcome_of
 from parotid_brachy.lib.review.received_map import ending_of
@@ -33,6 +33,7 @@ from parotid_brachy.lib.review.records import Kind, Note, StoredFile, Version
 from parotid_brachy.lib.review.roles import Reader
 from parotid_brachy.lib.review.states import Action, CaseState, ReviewPolicy
 from parotid_brachy.lib.review.store import VersionStore
+from parotid_brachy.lib.review.tag_names import order_of
 
 IMPORT: Final = "import"
 """The journal's word for a version that was brought in, and for what became of its case."""

@@ -65,6 +65,13 @@ def entries(
     return [_entry(row) for row in rows]
 
 
+def newest(connection: Connection, actions: Sequence[str], *, limit: int) -> list[JournalEntry]:
+    """The last entries on some actions, the newest first."""
+    query = select(journal).where(journal.c.action.in_(actions))
+    rows = connection.execute(query.order_by(journal.c.sequence.desc()).limit(limit))
+    return [_entry(row) for row in rows]
+
+
 def length(connection: Connection, *, case: str | None = None) -> int:
     """How many entries there are."""
     if case is None:

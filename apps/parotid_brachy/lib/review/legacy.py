@@ -23,12 +23,12 @@ from parotid_brachy.lib.review.found import (
     Found,
     FoundReview,
     kind_of,
-    order_of,
     reader_of,
 )
 from parotid_brachy.lib.review.naming import OF_A_CLIENT, OF_VALUES
 from parotid_brachy.lib.review.received_map import ENDINGS, ending_of
 from parotid_brachy.lib.review.records import CORRECTION_PREFIX, Level, ReviewStatus
+from parotid_brachy.lib.review.tag_names import order_of
 
 LIST_NAME: Final = "datastore_v2.json"
 _LABELS: Final = "labels"

@@ -19,6 +19,7 @@ from parotid_brachy.lib.review.records import (
 )
 from parotid_brachy.lib.review.schema import RANDOM_KEYS, cases, tags
 from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.review.tag_names import order_of
 
 _LONGEST_ID: Final = 200
 _NEIGHBOURS: Final = 16
@@ -50,7 +51,8 @@ def overviews(connection: Connection, case: str | None) -> Iterator[CaseOverview
         tagged.setdefault(row.case_id, {})[row.points] = rows.version_of(row)
     notes = rows.current_notes(connection, case)
     for one in found:
-        yield CaseOverview(one, tagged.get(one.id, {}), notes.get(one.id, {}))
+        ordered = sorted(tagged.get(one.id, {}).items(), key=lambda item: order_of(item[0]))
+        yield CaseOverview(one, dict(ordered), notes.get(one.id, {}))
 
 
 def counts(connection: Connection) -> Counts:

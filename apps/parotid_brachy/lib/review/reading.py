@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from parotid_brachy.lib.review import handovers, journal, queries, rows
+from parotid_brachy.lib.review import handovers, journal, queries, rows, splits
 from parotid_brachy.lib.review.database import Database
 from parotid_brachy.lib.review.objects import ObjectFolder
 from parotid_brachy.lib.review.records import (
@@ -25,6 +25,7 @@ from parotid_brachy.lib.review.records import (
     Version,
 )
 from parotid_brachy.lib.review.schema import notes, versions
+from parotid_brachy.lib.review.splits import Placed
 from parotid_brachy.lib.review.states import CaseFacts, CaseState
 
 _PRESENT: Final = CaseFilter()
@@ -164,3 +165,13 @@ class StoreReading:
         """What was computed for hand-overs, by case and version."""
         with self.database.reading() as connection:
             return handovers.with_agreement(connection, case, offset, limit)
+
+    def placed(self) -> dict[str, Placed]:
+        """Which cases take part in trainings, by case."""
+        with self.database.reading() as connection:
+            return splits.placed(connection)
+
+    def newest_entries(self, actions: Sequence[str], *, limit: int = 1) -> list[JournalEntry]:
+        """The journal's newest entries on some actions, the newest first."""
+        with self.database.reading() as connection:
+            return journal.newest(connection, actions, limit=limit)

@@ -55,11 +55,13 @@ class Reviewing:
         change: the open transaction.
         reader: the senior.
         policy: what the team has agreed on.
+        loaded_by: as whom the label maps were loaded, where a client loads them in another's name.
     """
 
     change: Change
     reader: Reader
     policy: ReviewPolicy
+    loaded_by: Reader | None = None
 
     def apply(self, version: Version, review: Review, *, is_new: bool = False) -> None:
         """Does what a word on a version asks for; nothing, where it says nothing new.
@@ -79,10 +81,18 @@ class Reviewing:
         if review.status is was:
             known = Review() if before is None else Review(was, before.level, before.comment)
             if review != known:
-                self._note(version, Action.COMMENT, review)
+                # The stock Reviewer repeats a flag with another level; with other words, the flag
+                # is a new one, where reader 1 has submitted again since.
+                is_anew = was is ReviewStatus.FLAGGED and review.comment != known.comment
+                is_back = facts.state is CaseState.RETURNED
+                self._note(
+                    version, Action.RETURN if is_anew and not is_back else Action.COMMENT, review
+                )
             return
-        wants_decision = review.status is not ReviewStatus.NONE
-        if facts.state is CaseState.APPROVED and (is_approved or wants_decision):
+        # A flag on another version than the approved one is refused: after an approval, the stock
+        # Reviewer repeats the flags that it has in mind of the others.
+        is_other_approval = review.status is ReviewStatus.APPROVED
+        if facts.state is CaseState.APPROVED and (is_approved or is_other_approval):
             self.reopen(version.case, review.comment)
         if review.status is ReviewStatus.APPROVED:
             self._approve(version, review, is_new=is_new)
@@ -113,7 +123,7 @@ class Reviewing:
                 "only contours that a reader made are approved"
             )
             raise ConflictError(message)
-        reader = self.reader.name
+        reader = (self.loaded_by or self.reader).name
         served = None if is_new else self.change.last_served(version.case, version.tag, reader)
         if served is not None and served != version.number:
             message = (

@@ -12,6 +12,9 @@ from parotid_brachy.lib.errors import UsageError
 READER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.@+-]{0,63}(?<! )")
 """What a reader can be called: journal, files and clients show the name as it is."""
 
+_NOBODYS: Final = frozenset({"server", "unknown", "nobody"})
+"""Names that stand for no person in the journal."""
+
 
 class Role(enum.Enum):
     """What somebody may do; each role includes the ones before it."""
@@ -58,5 +61,8 @@ def checked_reader_name(name: str) -> str:
             f"reader {name[:60]!r}: use up to 64 letters, digits, spaces and _ . @ + -, "
             "beginning with a letter or digit"
         )
+        raise UsageError(message)
+    if name.lower() in _NOBODYS:
+        message = f"reader {name!r}: the name stands for nobody in the journal; take another"
         raise UsageError(message)
     return name

@@ -210,6 +210,19 @@ handovers = Table(
 )
 """Two versions to be compared; without an agreement until that was computed."""
 
+split_patients = Table(
+    "split_patients",
+    metadata,
+    Column("case_id", Name, ForeignKey("cases.id"), primary_key=True),
+    Column("patient", Name, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("assigned", Utc, nullable=False),
+    CheckConstraint("part IN ('train', 'validation', 'test')", name="part"),
+    Index("ix_split_patients_patient", "patient"),
+)
+"""Each case that takes part in trainings: whose it is, and in which part that patient is for
+ever."""
+
 Index(
     "ix_handovers_open",
     handovers.c.created,

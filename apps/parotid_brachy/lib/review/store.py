@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import insert, update
 
 from parotid_brachy.lib.errors import ParotidBrachyError, StoreFullError
-from parotid_brachy.lib.review import handovers, registering, rows
+from parotid_brachy.lib.review import handovers, registering, rows, splits
 from parotid_brachy.lib.review.belonging import require_not_lost, require_own_files
 from parotid_brachy.lib.review.canonical_json import canonical_json
 from parotid_brachy.lib.review.database import Database, postgres_url, sqlite_url
@@ -29,7 +29,9 @@ from parotid_brachy.lib.review.published import LABELS_FOLDER, PublishedLabels
 from parotid_brachy.lib.review.reading import StoreReading
 from parotid_brachy.lib.review.records import HandOver, StoredFile
 from parotid_brachy.lib.review.recovery import Recovered, discard, recover
+from parotid_brachy.lib.review.roles import Reader
 from parotid_brachy.lib.review.schema import cases, servings
+from parotid_brachy.lib.review.splits import Placed, Placing
 from parotid_brachy.lib.review.writing import Writing
 
 _DATABASE: Final = "store.sqlite"
@@ -197,6 +199,24 @@ class VersionStore(StoreReading):
         """
         with self.database.writing() as connection:
             handovers.keep_agreement(connection, hand_over, rows)
+
+    def place(
+        self, place: Callable[[Mapping[str, Placed]], Iterable[Placing]], actor: Reader
+    ) -> list[Placed]:
+        """Writes down for ever to which part of the trainings cases belong.
+
+        Args:
+            place: is given what is written down already, which nobody else changes meanwhile;
+                returns what is to be added.
+            actor: the journal names him or her.
+
+        Raises:
+            ConflictError: a case, or its patient, is in another part already; nothing was added.
+            NotFoundError: no such case.
+        """
+        with self.database.writing() as connection:
+            added = place(splits.placed(connection))
+            return splits.add(connection, added, actor.name, datetime.now(timezone.utc))
 
     def _discard(self, files: set[StoredFile]) -> None:
         """Clears away what a failed save has put; later, if others are saving just now."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from parotid_brachy.lib.errors import UsageError
-from parotid_brachy.lib.review.records import CORRECTION_PREFIX
+from parotid_brachy.lib.review.records import CORRECTION_PREFIX, DRAFT_TAG, INITIAL_TAG
 
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?<!\.)")
 _CORRECTION: Final = re.compile(rf"{CORRECTION_PREFIX}([0-9]{{1,9}})")
@@ -22,6 +22,17 @@ def require_tag(case: str, tag: str) -> None:
     if not _TAG.fullmatch(tag):
         message = f"{case}: tag {tag[:70]!r}: up to 64 letters, digits and _ . - are needed"
         raise UsageError(message)
+
+
+def order_of(tag: str) -> tuple[int, str]:
+    """Drafts first, then initial contours, then corrections by their number.
+
+    The stock Reviewer takes the last one for the newest.
+    """
+    correction = _CORRECTION.fullmatch(tag)
+    if correction is not None:
+        return (int(correction[1]) + 1, tag)
+    return ((DRAFT_TAG, INITIAL_TAG).index(tag) if tag in (DRAFT_TAG, INITIAL_TAG) else -1, tag)
 
 
 def following_correction(used: Iterable[str]) -> str:

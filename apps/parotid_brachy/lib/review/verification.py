@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, text
 
-from parotid_brachy.lib.review import journal
+from parotid_brachy.lib.review import journal, splits
 from parotid_brachy.lib.review.records import StoredFile
+from parotid_brachy.lib.review.replaying import replayed_faults
 from parotid_brachy.lib.review.schema import cases, objects, tags, versions
 from parotid_brachy.lib.review.schema import journal as journal_rows
 from parotid_brachy.lib.review.states import CaseState
@@ -54,6 +55,8 @@ def verify(store: VersionStore, *, noted: Sequence[tuple[int, str]] = ()) -> Ver
             *journal.faults(connection, noted=noted),
             *_pointer_faults(connection),
             *_journalled_faults(connection),
+            *replayed_faults(connection),
+            *_split_faults(connection),
         ]
         numbers = [
             int(connection.execute(select(func.count()).select_from(table)).scalar_one())
@@ -105,6 +108,18 @@ def _journalled_faults(connection: Connection) -> Iterator[str]:
         number, sha256 = _told(details)
         if number is not None and kept.get((case, number)) != sha256:
             yield f"{case}: version {number} is not the one that journal entry {sequence} tells of"
+
+
+def _split_faults(connection: Connection) -> Iterator[str]:
+    """Cases whose part in the trainings is not the one that the journal tells of."""
+    query = select(journal_rows.c.case_id, journal_rows.c.details)
+    found = connection.execute(query.where(journal_rows.c.action == splits.ACTION))
+    told = {row.case_id: row.details for row in found}
+    for case, one in splits.placed(connection).items():
+        if told.pop(case, None) != splits.details_of(one):
+            yield f"{case}: in {one.part.value}, but the journal does not say so"
+    for case in told:
+        yield f"{case}: the part of the trainings that the journal tells of is missing"
 
 
 def _told(details: str) -> tuple[Any, Any]:

@@ -170,10 +170,25 @@ class Workflow:
                 change.record(Action.DRAFT.value, case, told(version, facts.state, state))
         return version
 
-    def review(self, case: str, tag: str, review: Review, reader: Reader) -> None:
+    def review(
+        self,
+        case: str,
+        tag: str,
+        review: Review,
+        reader: Reader,
+        *,
+        loaded_by: Reader | None = None,
+    ) -> None:
         """Does what a senior's word on the version under a tag asks for.
 
         A word that changes nothing does nothing: the stock Reviewer repeats itself.
+
+        Args:
+            case: its id.
+            tag: of the version.
+            review: the senior's word.
+            reader: the senior.
+            loaded_by: as whom the senior's client loads label maps, if not in his or her name.
 
         Raises:
             NotFoundError: no such case, or nothing under the tag.
@@ -185,7 +200,7 @@ class Workflow:
                 change.facts(case)  # says so if it is the case that is missing
                 message = f"{case}: there is no label map under {tag!r}"
                 raise NotFoundError(message)
-            Reviewing(change, reader, self._policy).apply(version, review)
+            Reviewing(change, reader, self._policy, loaded_by).apply(version, review)
 
     def reopen(self, case: str, reason: str, reader: Reader) -> None:
         """Takes an approval back.

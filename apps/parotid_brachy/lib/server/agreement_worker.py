@@ -9,10 +9,13 @@ from typing import Final
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.review.hand_over_agreement import compute_open_agreements
+from parotid_brachy.lib.review.records import HandOver
 
 logger = logging.getLogger(__name__)
 
 _LOOKS_EVERY_S: Final = 5.0
+_LOOKS_BEFORE_ANOTHER_TRY: Final = 720
+"""What could not be computed, because its image was away, say, is tried again each hour."""
 
 
 class AgreementWorker:
@@ -24,6 +27,8 @@ class AgreementWorker:
 
     def __init__(self, studies: Studies) -> None:
         self._studies = studies
+        self._failed: set[HandOver] = set()
+        self._looks = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="agreement", daemon=True)
 
@@ -41,7 +46,10 @@ class AgreementWorker:
             self._look()
 
     def _look(self) -> None:
+        self._looks += 1
+        if self._looks % _LOOKS_BEFORE_ANOTHER_TRY == 0:
+            self._failed.clear()
         try:
-            compute_open_agreements(self._studies.store, self._studies.images)
+            compute_open_agreements(self._studies.store, self._studies.images, failed=self._failed)
         except ParotidBrachyError as error:
             logger.warning("agreement: %s", error)

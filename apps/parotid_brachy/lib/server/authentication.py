@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection, Request
 
 from parotid_brachy.lib.errors import (
     InputRefusedError,
+    NotAllowedError,
     NotAuthenticatedError,
     StoreError,
     UsageError,
@@ -104,12 +105,14 @@ def reviewer_without_token(request: Request, approved_by: str | None = None) -> 
 
     Args:
         request: what it sends.
-        approved_by: ``segmentationMeta.approvedBy``: counts for changes, if the readers file has
-            somebody of that name who may review.
+        approved_by: ``segmentationMeta.approvedBy``; counts for changes.
 
     Returns:
         The configured loopback reviewer or the one who is named; None where the request has a
         token, is not the Reviewer's, or no loopback reviewer is configured.
+
+    Raises:
+        NotAllowedError: nobody of the name may review; nobody else is taken for him or her.
     """
     identity = identity_of(request)
     if identity.loopback_reviewer is None:
@@ -117,8 +120,13 @@ def reviewer_without_token(request: Request, approved_by: str | None = None) -> 
     if approved_by and request.method == "PUT":
         authenticator: Authenticator = request.app.state.authenticator
         named = authenticator.known(approved_by)
-        if named is not None and named.role.includes(Role.REVIEWER):
-            return named.reader
+        if named is None or not named.role.includes(Role.REVIEWER):
+            message = (
+                f"approvedBy {approved_by[:64]!r}: the readers file has no reviewer of that name; "
+                "choose yours in the Reviewer, or add it (parotid readers add)"
+            )
+            raise NotAllowedError(message)
+        return named.reader
     return identity.loopback_reviewer
 
 

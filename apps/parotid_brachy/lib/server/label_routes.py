@@ -20,12 +20,21 @@ from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 
 from parotid_brachy.lib.datastore.studies import Studies
-from parotid_brachy.lib.errors import NotFoundError, StoreFullError, UsageError
+from parotid_brachy.lib.datastore.wire_records import offers_of
+from parotid_brachy.lib.errors import (
+    NotAuthenticatedError,
+    NotFoundError,
+    StoreFullError,
+    TooLargeError,
+    UsageError,
+)
+from parotid_brachy.lib.review.intake import LIMITS
 from parotid_brachy.lib.review.records import INITIAL_TAG, Level, ReviewStatus, Version
 from parotid_brachy.lib.review.reviewing import Review
 from parotid_brachy.lib.review.roles import Reader
 from parotid_brachy.lib.review.workflow import Received
 from parotid_brachy.lib.server.authentication import (
+    Identity,
     identity_of,
     reviewer_without_token,
     stated_reader,
@@ -88,11 +97,17 @@ def save_label(
     if names is not None and not _is_list_of_objects(names):
         message = f"{case}: label_info must be a list of objects with name and idx"
         raise UsageError(message)
+    if (label.size or 0) > LIMITS.received_bytes:  # before it is read into memory
+        message = (
+            f"{case}: a label map of {label.size} bytes; at most {LIMITS.received_bytes} are "
+            "taken. Save it compressed (.nii.gz, .seg.nrrd)."
+        )
+        raise TooLargeError(message)
     identity = identity_of(http)
-    reader = (
-        reviewer_without_token(http, _approver(meta))
-        or stated_reader(identity, told.get("client_id"))
-    )  # fmt: skip
+    senior = reviewer_without_token(http, _approver(meta))
+    reader = senior or stated_reader(identity, told.get("client_id"))
+    if said is not None and said.status is not ReviewStatus.NONE:
+        _require_more_than_a_name(identity, senior, case)
     received = Received(
         label.file.read(), label.filename or "label.nii.gz", names, _kept(told), said
     )
@@ -100,6 +115,20 @@ def save_label(
     store.refresh()
     version = store.workflow.save(case, received, reader, tag=tag)
     return {"image": case, "label": case, "tag": version.tag, "version": version.number}
+
+
+def _require_more_than_a_name(identity: Identity, senior: Reader | None, case: str) -> None:
+    """A name that a client states may save contours, but neither approve nor return them.
+
+    Raises:
+        NotAuthenticatedError: there is nothing but a name.
+    """
+    if not identity.is_proved and senior is None:
+        message = (
+            f"{case}: to approve or return it, log in, or set --conf loopback_reviewer NAME for "
+            "the Reviewer on the server's own machine"
+        )
+        raise NotAuthenticatedError(message)
 
 
 def serve_label(
@@ -157,8 +186,7 @@ def label_info(
 ) -> dict[str, Any]:
     """What is known about the label map under a tag."""
     case, tag = checked_id(label, what="label"), checked_tag(tag)
-    studies().label_version(case, tag, identity_of(http).reader)
-    return studies().get_label_info(case, tag)
+    return studies().get_label_info(case, tag, identity_of(http).reader)
 
 
 def review_label(
@@ -187,10 +215,12 @@ def _reviewed(http: Request, label: str, tag: str, told: Mapping[str, Any]) -> d
     if set(told) != {_META}:
         message = f"{case}: of a label map's info, only {_META} can be changed"
         raise UsageError(message)
-    reader = reviewer_without_token(http, _approver(meta)) or identity_of(http).reader
+    asking = identity_of(http).reader
+    reader = reviewer_without_token(http, _approver(meta)) or asking
     store = studies()
-    store.workflow.review(case, tag, review_of(meta), reader)
-    return store.get_label_info(case, tag)
+    # Without a token, label maps are loaded in the loopback reviewer's name, whoever reviews.
+    store.workflow.review(case, tag, review_of(meta), reader, loaded_by=asking)
+    return store.get_label_info(case, tag, reader)
 
 
 def review_of(meta: object) -> Review:
@@ -250,7 +280,7 @@ def next_sample(
     store = instance.datastore()
     info = store.get_image_info(chosen["id"])
     offered = {"ts": int(time.time()), "client_id": reader.name}
-    offers = {**info.get("strategy", {}), strategy: offered}
+    offers = {**offers_of(info), strategy: offered}
     try:
         store.update_image_info(chosen["id"], {"strategy": offers})
     except StoreFullError as error:

@@ -25,7 +25,9 @@ def is_from_this_machine(connection: HTTPConnection) -> bool:
     is_forwarded = any(
         name in _FORWARDED or name.startswith("x-forwarded") for name in connection.headers
     )
-    return peer is not None and is_loopback_name(peer.host) and not is_forwarded
+    # nginx, unless told otherwise, adds no such header and speaks as no client of ours does.
+    is_old = connection.scope.get("http_version") == "1.0"
+    return peer is not None and is_loopback_name(peer.host) and not is_forwarded and not is_old
 
 
 def is_for_this_machine(connection: HTTPConnection) -> bool:
