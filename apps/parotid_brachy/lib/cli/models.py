@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from parotid_brachy.lib.retraining.promoting import Registers
     from parotid_brachy.lib.segmentation.registry import ModelVersion, Registry
 
 _STEPS = ("gland", "organs_at_risk", "one_step")
@@ -40,10 +43,43 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     promote = actions.add_parser("promote", help="make a version the one that serves")
     promote.add_argument("step", choices=_STEPS)
     promote.add_argument("version")
+    _add_journal_options(promote)
     promote.set_defaults(run=_promote)
     rollback = actions.add_parser("rollback", help="make the previous champion serve again")
     rollback.add_argument("step", choices=_STEPS)
+    _add_journal_options(rollback)
     rollback.set_defaults(run=_rollback)
+    show = actions.add_parser("show", help="what a version was made of, and how well it did")
+    show.add_argument("step", choices=_STEPS)
+    show.add_argument("version")
+    show.add_argument("--json", action="store_true", help="the whole manifest, as JSON")
+    show.set_defaults(run=_show)
+    compare = actions.add_parser(
+        "compare",
+        help="label the same cases with two versions",
+        description="Labels cases with two versions and compares them, paired by patient, with "
+        "the reader's contours: DSC with its 95 percent interval, HD95, missed organs and "
+        "seconds. The organs at risk are labelled round the reader's gland. Nothing is promoted.",
+    )
+    compare.add_argument("step", choices=_STEPS)
+    compare.add_argument("champion", metavar="VERSION", help="the one that serves, say")
+    compare.add_argument("candidate", metavar="OTHER", help="the one that may be better")
+    compare.add_argument("--images", type=Path, required=True, metavar="DIR", help="CTs")
+    compare.add_argument(
+        "--labels", type=Path, required=True, metavar="DIR", help="label maps of the same names"
+    )
+    compare.add_argument("--json", action="store_true", help="table and all scores, as JSON")
+    compare.set_defaults(run=_compare)
+
+
+def _add_journal_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--studies", type=Path, metavar="DIR", help="folder of studies whose journal notes it"
+    )
+    parser.add_argument(
+        "--database", metavar="URL", help="where the rows of those studies' store are, if elsewhere"
+    )
+    parser.add_argument("--reason", default="", metavar="TEXT", help="for the journal")
 
 
 def _registry(args: argparse.Namespace) -> Registry:
@@ -112,7 +148,16 @@ def _add(args: argparse.Namespace) -> int:
 def _promote(args: argparse.Namespace) -> int:
     from parotid_brachy.lib.segmentation.presets import Step
 
-    version = _registry(args).promote(Step(args.step), args.version)
+    step = Step(args.step)
+    with _journal(args) as registers:
+        if registers is None:
+            version = _registry(args).promote(step, args.version)
+        else:
+            from parotid_brachy.lib.cli.actor import person_at_the_keyboard
+            from parotid_brachy.lib.retraining.promoting import promote
+
+            actor = person_at_the_keyboard()
+            version = promote(registers, step, args.version, actor, reason=args.reason)
     sys.stdout.write(f"{version.step.value} is now served by {version.name}\n")
     return 0
 
@@ -120,6 +165,57 @@ def _promote(args: argparse.Namespace) -> int:
 def _rollback(args: argparse.Namespace) -> int:
     from parotid_brachy.lib.segmentation.presets import Step
 
-    version = _registry(args).rollback(Step(args.step))
+    step = Step(args.step)
+    with _journal(args) as registers:
+        if registers is None:
+            version = _registry(args).rollback(step)
+        else:
+            from parotid_brachy.lib.cli.actor import person_at_the_keyboard
+            from parotid_brachy.lib.retraining.promoting import roll_back
+
+            version = roll_back(registers, step, person_at_the_keyboard(), reason=args.reason)
     sys.stdout.write(f"{version.step.value} is now served by {version.name}\n")
     return 0
+
+
+@contextlib.contextmanager
+def _journal(args: argparse.Namespace) -> Iterator[Registers | None]:
+    """Registry and journal; None where no studies are named, so that nothing is journalled.
+
+    Raises:
+        UsageError: there is no store, or a reason or a database without studies.
+    """
+    from parotid_brachy.lib.errors import UsageError
+
+    if args.studies is None:
+        if args.database is not None or args.reason:
+            message = "--database and --reason go with --studies"
+            raise UsageError(message)
+        yield None
+        return
+    from parotid_brachy.lib.cli.store import existing_store
+    from parotid_brachy.lib.retraining.promoting import Registers
+
+    with contextlib.closing(existing_store(args)) as store:
+        yield Registers(_registry(args), store)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from parotid_brachy.lib.cli.model_reports import show
+    from parotid_brachy.lib.segmentation.presets import Step
+
+    registry, step = _registry(args), Step(args.step)
+    version = registry.version(step, args.version)
+    serves = registry.champion_name(step) == version.name
+    return show(version, serves=serves, as_json=args.json)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from parotid_brachy.lib.cli.model_reports import compare
+    from parotid_brachy.lib.segmentation.presets import Step
+
+    registry, step = _registry(args), Step(args.step)
+    first, second = (registry.version(step, name) for name in (args.champion, args.candidate))
+    for version in (first, second):
+        registry.verify(version)
+    return compare(first, second, images=args.images, labels=args.labels, as_json=args.json)
