@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import torch
 from monailabel.client import MONAILabelClient
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK
+from parotid_brachy.lib.review.readers import ReadersFile, readers_file_of
+from parotid_brachy.lib.review.roles import Role
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
 from parotid_brachy.lib.segmentation.registry import Registry, write_version
 
@@ -87,6 +90,21 @@ def write_studies(folder):
     return folder
 
 
+def painted_labels(studies, case, values=(3, 7)):
+    """A label map of small boxes on a case's grid, as the bytes of a NIfTI file."""
+    (image_file,) = studies.glob(f"{case}.*")
+    image = sitk.ReadImage(str(image_file))
+    labels = np.zeros(image.GetSize()[::-1], np.uint8)
+    for n, value in enumerate(values):
+        labels[20:30, 20:30, 20 + 10 * n : 28 + 10 * n] = value
+    drawn = sitk.GetImageFromArray(labels)
+    drawn.CopyInformation(image)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.nii.gz"
+        sitk.WriteImage(drawn, str(path), useCompression=True)
+        return path.read_bytes()
+
+
 def write_registry(root):
     """Versions of both steps, with manifests and hashes, and no networks in them."""
     registry = Registry(root)
@@ -144,9 +162,12 @@ def server(request, start_server, tmp_path_factory):
     gate = root / "gate"
     gate.mkdir()
     write_registry(root / "models")
+    studies = write_studies(root / "my studies")
+    ReadersFile(readers_file_of(studies)).add("sofia", Role.REVIEWER, None)
     return start_server(
         *request.param,
-        studies=write_studies(root / "my studies"),
+        *("--conf", "loopback_reviewer", "sofia"),
+        studies=studies,
         model_dir=root / "models",
         gate=gate,
     )

@@ -6,6 +6,7 @@ import requests
 pytestmark = pytest.mark.e2e
 
 CASE = {"image": "operated_left"}
+GONE = "2f5c7e0a-8f1b-11ee-b9d1-0242ac120002"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,8 @@ def reason(answer):
         ("two_step", {"image": "/etc/passwd"}, "{}", 400, "/etc/passwd"),
         ("two_step", {"image": "../models"}, "{}", 400, "../models"),
         ("two_step", {}, "{}", 400, "image"),
-        ("two_step", {"session_id": "gone"}, "{}", 404, "gone"),
+        ("two_step", {"session_id": GONE}, "{}", 404, GONE),
+        ("two_step", {"session_id": "../../x"}, "{}", 400, "../../x"),
         ("two_step", {**CASE, "output": "dicom_seg"}, "{}", 400, "dicom_seg"),
         ("two_step", CASE, "{", 400, "JSON"),
         ("two_step", CASE, "[]", 400, "JSON"),
@@ -80,7 +82,7 @@ def test_a_damaged_upload_is_refused_with_the_fault(server):
         ("GET", "/datastore/image", {"image": "nobody"}, 404),
         ("GET", "/datastore/label", {"label": "operated_left", "tag": "version_77"}, 404),
         ("GET", "/datastore/label", {"label": "operated_left", "tag": "../final"}, 400),
-        ("PUT", "/datastore/label/info", {"label": "nobody", "tag": "final"}, 404),
+        ("PUT", "/datastore/label/info", {"label": "nobody", "tag": "final"}, 400),
         ("POST", "/activelearning/nothing", {}, 404),
         ("POST", "/scoring/nothing", {}, 404),
         ("POST", "/train/nothing", {}, 404),
