@@ -165,7 +165,11 @@ def _start(
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [_program(server.programs, "postgres"), "-D", str(folder / "data"), *options],
+            [
+                *_dying_with_us(),
+                _program(server.programs, "postgres"),
+                *("-D", str(folder / "data"), *options),
+            ],
             cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -182,6 +186,14 @@ def _start(
     _stop(process)
     message = f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}"
     raise RuntimeError(message)
+
+
+def _dying_with_us() -> list[str]:
+    """Makes the server stop when we are killed and cannot stop it; nothing, where that is unknown.
+
+    After the change of user, which would undo it: hence by a program and not before.
+    """
+    return ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,13 @@ from tests.review.studies import ADMIN, ANNA, BERT, OTHER_SENIOR, SENIOR, sent, 
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.review.hand_over_agreement import compute_open_agreements
 from parotid_brachy.lib.review.received_map import IntakeLimits
-from parotid_brachy.lib.server import agreement_routes, label_routes, refusals, review_routes
+from parotid_brachy.lib.server import (
+    agreement_routes,
+    image_routes,
+    label_routes,
+    refusals,
+    review_routes,
+)
 from parotid_brachy.lib.server.authentication import Identity
 
 
@@ -44,7 +50,7 @@ def api(studies, monkeypatch):
     def client(reader, *, is_proved=True):
         app = FastAPI()
         refusals.install(app)
-        for routes in (label_routes, review_routes, agreement_routes):
+        for routes in (label_routes, image_routes, review_routes, agreement_routes):
             app.include_router(routes.router())
 
         async def entered(scope, receive, send):
@@ -240,6 +246,20 @@ def test_the_journal_is_paged(api):
     assert (page["total"], page["next_offset"], page["items"][0]["action"]) == (2, 1, "submit")
     rest = api(SENIOR).get("/review/journal", params={"case": "case_a", "offset": 1}).json()
     assert [entry["action"] for entry in rest["items"]] == ["comment"]
+
+
+def test_notes_on_an_image_are_not_the_servers_words(api):
+    def note(**info):
+        return api(ANNA).put(
+            "/datastore/image/info", params={"image": "case_a"}, data={"info": json.dumps(info)}
+        )
+
+    assert note(side="left").json()["side"] == "left"
+    for own in ("strategy", "state", "name", "user"):
+        refused = note(**{own: {"random": {"client_id": "sofia"}}})
+        assert refused.status_code == 400
+        assert own in refused.json()["detail"]
+    assert note(big="x" * 20_000).status_code == 413
 
 
 def test_an_image_is_added_by_whoever_is_logged_in(api, studies, tmp_path):

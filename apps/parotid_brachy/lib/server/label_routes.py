@@ -1,4 +1,4 @@
-"""MONAI Label's routes for images and label maps, as its clients call them, on the workflow.
+"""MONAI Label's routes for label maps, as its clients call them, on the workflow.
 
 Same addresses, parameters and answers as the framework's; behind them somebody with a name and a
 role, the state table and the version store.
@@ -7,20 +7,14 @@ role, the state table and the version store.
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 
 from parotid_brachy.lib.datastore.studies import Studies
-from parotid_brachy.lib.datastore.wire_records import offers_of
 from parotid_brachy.lib.errors import (
     NotAuthenticatedError,
     NotFoundError,
@@ -39,12 +33,10 @@ from parotid_brachy.lib.server.authentication import (
     reviewer_without_token,
     stated_reader,
 )
-from parotid_brachy.lib.server.named_tasks import check_task
 from parotid_brachy.lib.server.wire import checked_id, checked_tag, json_object
 
 logger = logging.getLogger(__name__)
 
-_IMAGE_ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha")
 _META: Final = "segmentationMeta"
 _LABEL_INFO: Final = "label_info"
 
@@ -66,7 +58,7 @@ def studies() -> Studies:
 
 
 def router() -> APIRouter:
-    """The routes below ``/datastore`` that change or serve images and label maps."""
+    """The routes below ``/datastore`` that change or serve label maps."""
     routes = APIRouter(prefix="/datastore", tags=["Datastore"])
     routes.add_api_route("/label", save_label, methods=["PUT"])
     routes.add_api_route("/label", serve_label, methods=["GET"])
@@ -75,7 +67,6 @@ def router() -> APIRouter:
     routes.add_api_route("/label/info", label_info, methods=["GET"])
     routes.add_api_route("/label/info", review_label, methods=["PUT"])
     routes.add_api_route("/updatelabelinfo", review_label_deprecated, methods=["PUT"])
-    routes.add_api_route("/image", add_image, methods=["PUT"])
     return routes
 
 
@@ -109,7 +100,7 @@ def save_label(
     if said is not None and said.status is not ReviewStatus.NONE:
         _require_more_than_a_name(identity, senior, case)
     received = Received(
-        label.file.read(), label.filename or "label.nii.gz", names, _kept(told), said
+        label.file.read(), label.filename or "label.nii.gz", names, kept_words(told), said
     )
     store = studies()
     store.refresh()
@@ -246,57 +237,6 @@ def review_of(meta: object) -> Review:
         raise UsageError(message) from error
 
 
-def add_image(
-    http: Request,
-    file: Annotated[UploadFile, File()],
-    image: Annotated[str, Query()] = "",
-    params: Annotated[str, Form()] = "{}",
-) -> dict[str, Any]:
-    """Adds a CT to the studies; never over another."""
-    identity = identity_of(http)
-    told = json_object(params, what="params")
-    name = file.filename or ""
-    ending = next((e for e in _IMAGE_ENDINGS if name.lower().endswith(e)), None)
-    if ending is None:
-        message = f"image {name[-60:]!r}: send one of {', '.join(_IMAGE_ENDINGS)}"
-        raise UsageError(message)
-    case = checked_id(image or name[: -len(ending)], what="image")
-    with _received(file, ending) as path:
-        studies().add_image(case, str(path), {**_kept(told), "user": identity.reader.name})
-    return {"image": case}
-
-
-def next_sample(
-    http: Request, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None
-) -> dict[str, Any]:
-    """The next case to contour, as the strategy chooses; noted as offered to whom."""
-    check_task(strategy, "strategies")
-    instance = app_instance()
-    told = params or {}
-    reader = stated_reader(identity_of(http), told.get("client_id"))
-    chosen = instance.next_sample({**told, "strategy": strategy})
-    if not chosen:
-        return {}
-    store = instance.datastore()
-    info = store.get_image_info(chosen["id"])
-    offered = {"ts": int(time.time()), "client_id": reader.name}
-    offers = {**offers_of(info), strategy: offered}
-    try:
-        store.update_image_info(chosen["id"], {"strategy": offers})
-    except StoreFullError as error:
-        logger.warning("%s: not noted as offered to %s: %s", chosen["id"], reader.name, error)
-    return {**info, **chosen, "strategy": offers}
-
-
-@contextmanager
-def _received(upload: UploadFile, ending: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="parotid-") as folder:
-        path = Path(folder) / f"image{ending}"
-        with path.open("wb") as out:
-            shutil.copyfileobj(upload.file, out)
-        yield path
-
-
 def _approver(meta: object) -> str | None:
     name = meta.get("approvedBy") if isinstance(meta, Mapping) else None
     return name if isinstance(name, str) and name else None
@@ -311,6 +251,6 @@ _KEPT: Final[Mapping[str, Callable[[object], bool]]] = {
 }
 
 
-def _kept(told: Mapping[str, Any]) -> dict[str, Any]:
+def kept_words(told: Mapping[str, Any]) -> dict[str, Any]:
     """What of a client's free words is kept; the rest is nobody's."""
     return {key: told[key] for key, fits in _KEPT.items() if key in told and fits(told[key])}

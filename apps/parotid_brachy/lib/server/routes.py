@@ -17,6 +17,7 @@ from monailabel.endpoints import batch_infer, datastore, info, model, scoring, t
 
 from parotid_brachy.lib.server import (
     agreement_routes,
+    image_routes,
     inference,
     label_routes,
     login,
@@ -58,20 +59,11 @@ def _our_routers() -> tuple[APIRouter, ...]:
     work.add_api_route(
         "/infer/{model}", inference.infer, methods=["POST"], tags=["Infer"], response_model=None
     )
-    work.add_api_route(
-        "/activelearning/{strategy}",
-        label_routes.next_sample,
-        methods=["POST"],
-        tags=["ActiveLearning"],
-    )
-    # 3D Slicer's older address for uploads.
-    work.add_api_route(
-        "/datastore/", label_routes.add_image, methods=["PUT"], include_in_schema=False
-    )
     return (
         login.router(),
         work,
         label_routes.router(),
+        image_routes.router(),
         review_routes.router(),
         agreement_routes.router(),
         sessions.router(),
