@@ -42,7 +42,9 @@ def test_show_prints_the_last_entries_the_oldest_first(call, capsys):
     assert call("show", "--limit", "2") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["3", "4"]
-    assert lines[0].split()[3:] == ["Sam", "approve", "a", "version=1"]
+    words = lines[0].split()[3:]
+    assert words[:3] == ["Sam", "approve", "a"]
+    assert "version=1" in words
 
 
 def test_show_is_limited_to_a_case_or_what_came_after(call, capsys):

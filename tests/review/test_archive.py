@@ -32,7 +32,8 @@ def used(store):
     approve(store, version)
     add(store, "b", tag="version_1", content=b"other", reader=SAM)
     with store.writing() as writing, writing.change(SAM) as change:
-        change.withdraw("b", "version_1")
+        withdrawn = change.withdraw("b", "version_1")
+        change.record("withdraw_correction", "b", {"version": withdrawn.number, "tag": "version_1"})
         change.add_note(note_on(version, comment="a comment\nof two lines"))
     store.note_served("a", "final", "Sam", version.number)
     store.keep_image_info("a", {"strategy": {"random": 1}})

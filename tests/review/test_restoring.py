@@ -247,7 +247,9 @@ def test_after_a_refusal_the_whole_archive_is_taken(empty, archive, tmp_path):
     shutil.copy(archive, tmp_path / "bad.tar")
     with (tmp_path / "bad.tar").open("r+b") as file:
         file.seek(600)
-        file.write(b"x")
+        byte = file.read(1)[0]
+        file.seek(600)
+        file.write(bytes([byte ^ 0x55]))
     _require_refused(empty, tmp_path / "bad.tar")
     assert restore(empty, archive).files == 5
     assert empty.case("a").approved_by == "Sam"
