@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 
 import pytest
@@ -244,12 +243,8 @@ def test_text_that_no_database_holds_is_refused(empty, archive, tmp_path):
 
 
 def test_after_a_refusal_the_whole_archive_is_taken(empty, archive, tmp_path):
-    shutil.copy(archive, tmp_path / "bad.tar")
-    with (tmp_path / "bad.tar").open("r+b") as file:
-        file.seek(600)
-        byte = file.read(1)[0]
-        file.seek(600)
-        file.write(bytes([byte ^ 0x55]))
+    content = archive.read_bytes()
+    (tmp_path / "bad.tar").write_bytes(content[: len(content) // 2])
     _require_refused(empty, tmp_path / "bad.tar")
     assert restore(empty, archive).files == 5
     assert empty.case("a").approved_by == "Sam"

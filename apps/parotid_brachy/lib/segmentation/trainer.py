@@ -31,7 +31,7 @@ from parotid_brachy.lib.segmentation.augmentation import (
 )
 from parotid_brachy.lib.segmentation.losses import MarginalDiceAndCrossEntropy
 from parotid_brachy.lib.segmentation.planning import switches
-from parotid_brachy.lib.segmentation.presets import Optimiser, Preset, Step, preset_for
+from parotid_brachy.lib.segmentation.presets import NetworkKind, Optimiser, Preset, Step, preset_for
 from parotid_brachy.lib.segmentation.training_data import CONTOURED
 from parotid_brachy.lib.segmentation.weights import distinct_names, put_weights
 
@@ -258,17 +258,23 @@ class ParotidTrainer(nnUNetTrainer):
         self._average_weights()
         return dict(result)
 
+    @property
+    def _is_stable_in_bfloat16(self) -> bool:
+        """MONAI's networks give gradients that are no numbers now and then; nnU-Net's do not."""
+        return self._preset.network is NetworkKind.NNUNET
+
     def _train_step_cpu(self, batch: dict[str, Any]) -> dict[str, Any]:
         data = batch["data"].contiguous(memory_format=torch.channels_last_3d)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._is_stable_in_bfloat16):
             output = self.network(data)
         whole = isinstance(output, torch.Tensor)
         levels = output.float() if whole else [level.float() for level in output]
         loss = self.loss(levels, batch["target"])
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
-        self.optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
+        if torch.isfinite(norm):  # as a gradient scaler does on a GPU: such a step is left out
+            self.optimizer.step()
         return {"loss": loss.detach().cpu().numpy()}
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
