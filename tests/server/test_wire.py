@@ -7,7 +7,6 @@ from parotid_brachy.lib.server.wire import (
     checked_session_id,
     checked_tag,
     json_object,
-    upload_ending,
 )
 
 
@@ -73,13 +72,6 @@ def test_json_that_means_two_things_or_cannot_be_kept_is_refused(text):
 def test_json_with_any_text_is_taken():
     text = '{"a": [1.5, "\\\\u0000", "\\ud83d\\ude00", {"a": null}]}'
     assert json_object(text, what="params") == {"a": [1.5, "\\u0000", "\U0001f600", {"a": None}]}
-
-
-def test_of_an_uploads_name_only_the_ending_counts():
-    assert upload_ending("../../CASE.NII.GZ", (".nii.gz", ".nrrd")) == ".nii.gz"
-    for name in (None, "", "case.py", "case.nii.gz/..", "case.nii.gz\0.py"):
-        with pytest.raises(UsageError, match="upload"):
-            upload_ending(name, (".nii.gz", ".nrrd"))
 
 
 @pytest.mark.parametrize(

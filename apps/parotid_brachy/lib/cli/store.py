@@ -59,8 +59,8 @@ def existing_store(args: argparse.Namespace) -> VersionStore:
     """
     from parotid_brachy.lib.errors import UsageError
     from parotid_brachy.lib.review.belonging import has_store
+    from parotid_brachy.lib.review.records import STORE_FOLDER
     from parotid_brachy.lib.review.store import VersionStore
-    from parotid_brachy.lib.review.study_images import STORE_FOLDER
 
     if not has_store(args.studies / STORE_FOLDER):
         message = f"{args.studies}: no version store here"
@@ -114,9 +114,9 @@ def _restore(args: argparse.Namespace) -> int:
     from contextlib import closing
 
     from parotid_brachy.lib.errors import UsageError
+    from parotid_brachy.lib.review.records import STORE_FOLDER
     from parotid_brachy.lib.review.restoring import restore
     from parotid_brachy.lib.review.store import VersionStore
-    from parotid_brachy.lib.review.study_images import STORE_FOLDER
 
     for path, is_there, what in (
         (args.studies, args.studies.is_dir(), "folder"),

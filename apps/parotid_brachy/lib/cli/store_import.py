@@ -64,9 +64,10 @@ def _import(args: argparse.Namespace) -> int:
     from parotid_brachy.lib.cli.actor import person_at_the_keyboard
     from parotid_brachy.lib.errors import UsageError
     from parotid_brachy.lib.review.importing import import_into
+    from parotid_brachy.lib.review.records import STORE_FOLDER
     from parotid_brachy.lib.review.states import ReviewPolicy
     from parotid_brachy.lib.review.store import VersionStore
-    from parotid_brachy.lib.review.study_images import STORE_FOLDER, StudyImages
+    from parotid_brachy.lib.review.study_images import StudyImages
 
     if not args.studies.is_dir():
         message = f"--studies {args.studies}: there is no such folder"

@@ -27,11 +27,11 @@ from parotid_brachy.lib.datastore.wire_records import (
 from parotid_brachy.lib.errors import ConflictError, NotFoundError, TooLargeError, UsageError
 from parotid_brachy.lib.review.consensus_set import ConsensusSet
 from parotid_brachy.lib.review.quarantine import Quarantine
-from parotid_brachy.lib.review.records import INITIAL_TAG, CaseFilter, Kind, Version
+from parotid_brachy.lib.review.records import INITIAL_TAG, STORE_FOLDER, CaseFilter, Kind, Version
 from parotid_brachy.lib.review.roles import Reader, Role, checked_reader_name
 from parotid_brachy.lib.review.states import CaseState, ReviewPolicy
 from parotid_brachy.lib.review.store import VersionStore
-from parotid_brachy.lib.review.study_images import STORE_FOLDER, StudyImages
+from parotid_brachy.lib.review.study_images import StudyImages
 from parotid_brachy.lib.review.workflow import Received, Workflow
 
 logger = logging.getLogger(__name__)
@@ -159,8 +159,7 @@ class Studies(Datastore):
                 raise ConflictError(message)
         received = Path(image_filename)
         ending = "".join(received.suffixes[-2:]) if received.name.endswith(".gz") else None
-        path = self.images.add(image_id, received, ending or received.suffix)
-        del path
+        self.images.add(image_id, received, ending or received.suffix)
         self.refresh()
         if image_info:
             self.store.keep_image_info(image_id, image_info)
@@ -191,13 +190,7 @@ class Studies(Datastore):
         self.refresh()
         version = self.store.tagged(case, tag)
         if tag == INITIAL_TAG and self.store.case(case).is_consensus:
-            own = [
-                v
-                for v in self.store.versions(case)
-                if v.kind is Kind.INITIAL and not v.is_withdrawn
-                if reader is not None and v.author == reader.name
-            ]
-            version = own[-1] if own else None
+            version = None if reader is None else self.consensus.newest(case).get(reader.name)
         if version is None:
             message = f"{case}: there is no label map under {tag[:60]!r}"
             raise NotFoundError(message)
@@ -284,14 +277,7 @@ class Studies(Datastore):
 
     def datalist(self) -> list[dict[str, Any]]:
         """What may be trained on: images with their approved contours, and no others."""
-        self.refresh()
-        pairs = []
-        for case in self.store.cases(CaseFilter(states=(CaseState.APPROVED,))).items:
-            if case.approved_version is not None:
-                version = self.store.version(case.id, case.approved_version)
-                label = str(self.store.path_of(version.file))
-                pairs.append({"image": str(self.images.path_of(case.id)), "label": label})
-        return pairs
+        return [{"image": str(image), "label": str(label)} for _, image, label in self._approved()]
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP archive of images and approved contours; the caller removes it.
@@ -299,18 +285,27 @@ class Studies(Datastore):
         Raises:
             NotFoundError: nothing is approved yet.
         """
-        pairs = self.datalist()[: limit_cases or None]
-        if not pairs:
+        approved = self._approved()[: limit_cases or None]
+        if not approved:
             message = "no case is approved yet: there is nothing to download"
             raise NotFoundError(message)
         with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
             with zipfile.ZipFile(file, "w") as archive:
-                for pair in pairs:
-                    image = Path(pair["image"])
-                    case = next(c for c, n in self.images.files().items() if n == image.name)
+                for case, image, label in approved:
                     archive.write(image, f"image/{image.name}")
-                    archive.write(pair["label"], f"label/{case}.seg.nrrd")
+                    archive.write(label, f"label/{case}.seg.nrrd")
             return file.name
+
+    def _approved(self) -> list[tuple[str, Path, Path]]:
+        """Each approved case with its image and its approved label map."""
+        self.refresh()
+        found = []
+        for case in self.store.cases(CaseFilter(states=(CaseState.APPROVED,))).items:
+            if case.approved_version is not None:
+                version = self.store.version(case.id, case.approved_version)
+                label = self.store.path_of(version.file)
+                found.append((case.id, self.images.path_of(case.id), label))
+        return found
 
     def status(self) -> dict[str, Any]:
         """Counts: cases, those handed over, and label maps by tag."""

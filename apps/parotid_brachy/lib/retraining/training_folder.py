@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from parotid_brachy.lib.errors import ParotidBrachyError, TrainingError
 from parotid_brachy.lib.imaging.atomic import synchronise_folder, write_atomically
+from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.imaging.files import case_of
 from parotid_brachy.lib.retraining.snapshot import LeftOut, Snapshot, SnapshotCase
 from parotid_brachy.lib.review.case_ids import is_case_id
 from parotid_brachy.lib.review.intake import KEPT_ENDING
-from parotid_brachy.lib.review.objects import sha256_of
 from parotid_brachy.lib.review.splits import Part
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.study_images import StudyImages

@@ -70,7 +70,7 @@ class Change:
         Raises:
             NotFoundError: no such case.
         """
-        return rows.facts_of(rows.case_row(self._connection, case, is_held=True))
+        return self.case(case).facts
 
     def case(self, case: str) -> Case:
         """A case, as this change has left it.

@@ -35,8 +35,16 @@ class ConsensusSet:
         cases = self._store.cases(CaseFilter(is_consensus=True)).items
         return [pair for case in cases for pair in self._pairs_of(case.id)]
 
+    def newest(self, case: str) -> dict[str, Version]:
+        """Each reader's newest contours of a case, by the reader's name."""
+        return {
+            version.author: version
+            for version in self._store.versions(case)
+            if version.kind is Kind.INITIAL and not version.is_withdrawn
+        }
+
     def _pairs_of(self, case: str) -> list[PairAgreement]:
-        newest = self._newest(case)
+        newest = list(self.newest(case).values())
         numbers = tuple(sorted(version.number for version in newest))
         with self._guard:  # one computes, the others wait for the same
             known = self._known.get(case)
@@ -44,14 +52,6 @@ class ConsensusSet:
                 known = (numbers, self._compared(case, newest))
                 self._known[case] = known
             return known[1]
-
-    def _newest(self, case: str) -> list[Version]:
-        """Each reader's newest contours."""
-        by_reader: dict[str, Version] = {}
-        for version in self._store.versions(case):
-            if version.kind is Kind.INITIAL and not version.is_withdrawn:
-                by_reader[version.author] = version
-        return list(by_reader.values())
 
     def _compared(self, case: str, newest: list[Version]) -> list[PairAgreement]:
         if len(newest) < 2:

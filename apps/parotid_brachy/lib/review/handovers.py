@@ -27,11 +27,7 @@ INITIAL_TO_APPROVED: Final = "initial_to_approved"
 
 def open_draft_to_initial(connection: Connection, initial: Version, now: datetime) -> None:
     """Notes that initial contours are to be compared with the draft that they began with."""
-    draft = None
-    if initial.parent is not None:
-        draft = rows.version(connection, initial.case, initial.parent)
-    if draft is None or draft.kind is not Kind.DRAFT:
-        draft = rows.tagged_version(connection, initial.case, DRAFT_TAG)
+    draft = _made_from(connection, initial, Kind.DRAFT, DRAFT_TAG)
     if draft is not None:
         _open(connection, _hand_over(draft, initial, DRAFT_TO_INITIAL), now)
 
@@ -41,11 +37,7 @@ def open_initial_to_approved(connection: Connection, approved: Version, now: dat
 
     These are the ones that were corrected; reader 1 may have submitted others since.
     """
-    initial = None
-    if approved.parent is not None:
-        initial = rows.version(connection, approved.case, approved.parent)
-    if initial is None or initial.kind is not Kind.INITIAL:
-        initial = rows.tagged_version(connection, approved.case, INITIAL_TAG)
+    initial = _made_from(connection, approved, Kind.INITIAL, INITIAL_TAG)
     if initial is not None:
         _open(connection, _hand_over(initial, approved, INITIAL_TO_APPROVED), now)
 
@@ -86,6 +78,16 @@ def with_agreement(
     found = [KeptAgreement(_hand_over_of(row), row.agreement) for row in connection.execute(query)]
     total = connection.execute(select(func.count()).select_from(handovers).where(here))
     return Page(found, total.scalar_one(), offset)
+
+
+def _made_from(connection: Connection, made: Version, kind: Kind, tag: str) -> Version | None:
+    """The version that one was made from, if it is of that kind; else the tag's."""
+    parent = None
+    if made.parent is not None:
+        parent = rows.version(connection, made.case, made.parent)
+    if parent is not None and parent.kind is kind:
+        return parent
+    return rows.tagged_version(connection, made.case, tag)
 
 
 def _open(connection: Connection, hand_over: HandOver, now: datetime) -> None:

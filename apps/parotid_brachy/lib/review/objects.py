@@ -11,6 +11,7 @@ from typing import Final
 
 from parotid_brachy.lib.errors import StoreError, UsageError
 from parotid_brachy.lib.imaging.atomic import synchronise_folder, write_atomically
+from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.review.database_errors import disk_errors
 from parotid_brachy.lib.review.records import StoredFile
 
@@ -137,19 +138,6 @@ class ObjectFolder:
     def _place(self, file: StoredFile) -> Path:
         name = object_name(checked_file(file.sha256, file.size_bytes, file.ending))
         return self.root / name[:2] / name
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal digits.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -21,10 +21,11 @@ from sqlalchemy import Connection, select
 
 from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.imaging.atomic import TEMPORARY_ENDING, write_atomically
+from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.review import rows
 from parotid_brachy.lib.review.database import Database
 from parotid_brachy.lib.review.folder_lock import exclusive_lock
-from parotid_brachy.lib.review.objects import ObjectFolder, sha256_of
+from parotid_brachy.lib.review.objects import ObjectFolder
 from parotid_brachy.lib.review.schema import objects, tags, versions
 
 LABELS_FOLDER: Final = "labels"

@@ -33,6 +33,7 @@ from parotid_brachy.lib.errors import (
     UsageError,
 )
 from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.review.records import STORE_FOLDER
 from parotid_brachy.lib.review.roles import Reader, Role, checked_reader_name
 
 SHORTEST_PASSWORD: Final = 12
@@ -40,7 +41,7 @@ SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 72
 """Bytes in UTF-8: bcrypt takes no more."""
 
-_PLACE: Final = (".parotid", "readers.json")
+_NAME: Final = "readers.json"
 _FORMAT: Final = 1
 _LARGEST_FILE: Final = 2**20
 _COST: Final = 12
@@ -55,7 +56,7 @@ _LOCK_TIMEOUT_S: Final = 30
 
 def readers_file_of(studies: Path) -> Path:
     """Where a folder of studies has its readers, if nobody says otherwise."""
-    return studies.joinpath(*_PLACE)
+    return studies / STORE_FOLDER / _NAME
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class StoreReading:
             NotFoundError: no such case.
         """
         with self.database.reading() as connection:
-            return rows.facts_of(rows.case_row(connection, case))
+            return rows.case_of(rows.case_row(connection, case)).facts
 
     def counts(self) -> Counts:
         """How far the present cases are."""

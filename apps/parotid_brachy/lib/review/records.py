@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.review.states import CaseFacts, CaseState
 
 Item = TypeVar("Item")
+
+STORE_FOLDER: Final = ".parotid"
+"""Where in a folder of studies the version store lies."""
 
 DRAFT_TAG: Final = "original"
 INITIAL_TAG: Final = "final"
@@ -148,6 +151,19 @@ class Case:
     approved_at: datetime | None = None
     approved_version: int | None = None
     image_info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> CaseFacts:
+        """What the state table has to know of it."""
+        return CaseFacts(
+            case=self.id,
+            state=self.state,
+            is_consensus=self.is_consensus,
+            initial_author=self.initial_author,
+            approved_by=self.approved_by,
+            approved_at=self.approved_at,
+            reviewer=self.reviewer,
+        )
 
 
 @dataclass(frozen=True)

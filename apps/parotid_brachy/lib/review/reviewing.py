@@ -74,9 +74,9 @@ class Reviewing:
         Raises:
             NotAllowedError, ConflictError, UsageError: the state table forbids it.
         """
-        facts = self.change.facts(version.case)
+        case = self.change.case(version.case)
         before = self.change.newest_note(version)
-        is_approved = self.change.case(version.case).approved_version == version.number
+        is_approved = case.approved_version == version.number
         was = ReviewStatus.APPROVED if is_approved else _standing(before)
         if review.status is was:
             known = Review() if before is None else Review(was, before.level, before.comment)
@@ -84,7 +84,7 @@ class Reviewing:
                 # The stock Reviewer repeats a flag with another level; with other words, the flag
                 # is a new one, where reader 1 has submitted again since.
                 is_anew = was is ReviewStatus.FLAGGED and review.comment != known.comment
-                is_back = facts.state is CaseState.RETURNED
+                is_back = case.state is CaseState.RETURNED
                 self._note(
                     version, Action.RETURN if is_anew and not is_back else Action.COMMENT, review
                 )
@@ -92,13 +92,13 @@ class Reviewing:
         # A flag on another version than the approved one is refused: after an approval, the stock
         # Reviewer repeats the flags that it has in mind of the others.
         is_other_approval = review.status is ReviewStatus.APPROVED
-        if facts.state is CaseState.APPROVED and (is_approved or is_other_approval):
-            self.reopen(version.case, review.comment)
+        if case.state is CaseState.APPROVED and (is_approved or is_other_approval):
+            self.reopen(case.id, review.comment)
         if review.status is ReviewStatus.APPROVED:
             self._approve(version, review, is_new=is_new)
         elif review.status is ReviewStatus.FLAGGED:
             self._note(version, Action.RETURN, review)
-        elif was is ReviewStatus.FLAGGED and facts.state is CaseState.RETURNED:
+        elif was is ReviewStatus.FLAGGED and case.state is CaseState.RETURNED:
             self._note(version, Action.RESUME, review)
         elif not is_approved:
             self._note(version, Action.COMMENT, review)

@@ -19,7 +19,7 @@ from parotid_brachy.lib.review.records import (
     Version,
 )
 from parotid_brachy.lib.review.schema import cases, notes, objects, servings, tags, versions
-from parotid_brachy.lib.review.states import CaseFacts, CaseState
+from parotid_brachy.lib.review.states import CaseState
 
 _KEPT: Final = objects.alias("kept")
 _SENT: Final = objects.alias("sent")
@@ -56,19 +56,6 @@ def case_of(row: Row[Any]) -> Case:
         approved_at=row.approved_at,
         approved_version=row.approved_version,
         image_info=row.image_info,
-    )
-
-
-def facts_of(row: Row[Any]) -> CaseFacts:
-    """What the state table has to know of a row of ``cases``."""
-    return CaseFacts(
-        case=row.id,
-        state=CaseState(row.state),
-        is_consensus=row.is_consensus,
-        initial_author=row.initial_author,
-        approved_by=row.approved_by,
-        approved_at=row.approved_at,
-        reviewer=row.reviewer,
     )
 
 

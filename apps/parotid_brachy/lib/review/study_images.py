@@ -21,11 +21,9 @@ from parotid_brachy.lib.imaging.files import (
 )
 from parotid_brachy.lib.imaging.volume import Grid
 from parotid_brachy.lib.review.case_ids import is_case_id
+from parotid_brachy.lib.review.records import STORE_FOLDER
 
 logger = logging.getLogger(__name__)
-
-STORE_FOLDER: Final = ".parotid"
-"""Where in a folder of studies the version store lies."""
 
 _SEGMENTATION: Final = ".seg.nrrd"
 _UNTOUCHED_FOR_NS: Final = 2_000_000_000

@@ -12,6 +12,14 @@ from parotid_brachy.lib.review.records import CORRECTION_PREFIX, DRAFT_TAG, INIT
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?<!\.)")
 _CORRECTION: Final = re.compile(rf"{CORRECTION_PREFIX}([0-9]{{1,9}})")
 
+_CLIENTS_CORRECTION: Final = re.compile(rf"{CORRECTION_PREFIX}([1-9][0-9]{{0,3}})")
+
+
+def correction_number(tag: str) -> int | None:
+    """The number of a correction's tag as clients send it, 1 to 9999; None: it is no such tag."""
+    correction = _CLIENTS_CORRECTION.fullmatch(tag)
+    return None if correction is None else int(correction[1])
+
 
 def require_tag(case: str, tag: str) -> None:
     """Refuses what no tag can be.

@@ -7,7 +7,6 @@ of status, level and comment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -42,9 +41,9 @@ from parotid_brachy.lib.review.states import (
     decide,
 )
 from parotid_brachy.lib.review.store import VersionStore
+from parotid_brachy.lib.review.tag_names import correction_number
 from parotid_brachy.lib.review.writing import Change
 
-_CORRECTION: Final = re.compile(rf"{CORRECTION_PREFIX}([1-9][0-9]{{0,3}})")
 _UNTOUCHED: Final = (CaseState.NEW, CaseState.DRAFTED)
 
 
@@ -290,7 +289,7 @@ class Workflow:
 
 def _require_label_tag(tag: str, *, also: Sequence[str] = ("",)) -> None:
     """Refuses a tag under which nobody saves: drafts are the models'."""
-    if tag not in (INITIAL_TAG, *also) and not _CORRECTION.fullmatch(tag):
+    if tag not in (INITIAL_TAG, *also) and correction_number(tag) is None:
         message = (
             f"tag {tag[:60]!r}: contours are saved without a tag, under {INITIAL_TAG!r}, or under "
             f"{CORRECTION_PREFIX}1, {CORRECTION_PREFIX}2, ..."
@@ -304,8 +303,8 @@ def _correction_tag(change: Change, case: str, wish: str, reader: Reader) -> str
     Saving one's own correction again moves its tag; another's correction is never hidden so.
     """
     following = change.next_correction_tag(case)
-    wanted = _CORRECTION.fullmatch(wish)
-    if wanted is None or int(wanted[1]) > int(following.removeprefix(CORRECTION_PREFIX)):
+    wanted = correction_number(wish)
+    if wanted is None or wanted > int(following.removeprefix(CORRECTION_PREFIX)):
         return following
     current = change.tagged(case, wish)
     return wish if current is None or current.author == reader.name else following

@@ -7,7 +7,6 @@ A version is a folder ``<root>/<step>/<version>/`` of ``weights.safetensors``, `
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from parotid_brachy.lib.errors import ModelRefusedError, NotFoundError, UsageError
 from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.segmentation.presets import Preset, Step, preset_for
 
 WEIGHTS: Final = "weights.safetensors"
@@ -265,7 +265,7 @@ def write_version(
         "step": preset.step.value,
         "preset": preset.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "sha256": {name: _sha256(folder / name) for name in _HASHED},
+        "sha256": {name: sha256_of(folder / name) for name in _HASHED},
         "software": {name: metadata.version(name) for name in _PACKAGES},
         **manifest,
     }
@@ -303,7 +303,7 @@ def _verify(version: ModelVersion) -> None:
     for name in _HASHED:
         expected = hashes.get(name) if isinstance(hashes, dict) else None
         path = version.folder / name
-        actual = _sha256(path) if path.is_file() else "missing"
+        actual = sha256_of(path) if path.is_file() else "missing"
         if actual != expected:
             message = (
                 f"{version.step.value}/{version.name}: {name} is {actual}, the manifest says "
@@ -348,11 +348,3 @@ def _read_object(path: Path) -> dict[str, Any]:
         message = f"{path}: holds no JSON object. Restore the version from a copy."
         raise ModelRefusedError(message)
     return content
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -10,7 +10,6 @@ The gate puts an :class:`Identity` on each request. Handlers take the reader fro
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +27,7 @@ from parotid_brachy.lib.errors import (
 )
 from parotid_brachy.lib.review.readers import ReaderRecord, ReadersFile
 from parotid_brachy.lib.review.roles import Reader, Role, checked_reader_name
+from parotid_brachy.lib.review.tag_names import correction_number
 from parotid_brachy.lib.server.configuration import AuthMode, ServerSettings
 from parotid_brachy.lib.server.oidc import Provider
 from parotid_brachy.lib.server.peers import is_for_this_machine, is_from_this_machine
@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 NOBODY: Final = Reader("unknown", Role.ANNOTATOR)
 """Who has given no name, or none that a reader can have."""
 
-_CORRECTION_TAG: Final = re.compile(r"version_[1-9][0-9]{0,3}")
 LOGIN_IS_OFF: Final = (
     "this server has no login and serves its own machine only; to let others in, start it with "
     "'--conf auth local' and add readers with 'parotid readers add'"
@@ -142,7 +141,7 @@ def is_stock_reviewers(request: HTTPConnection, method: str, path: str) -> bool:
 
     def is_correction() -> bool:
         tags = query.getlist("tag")
-        return len(tags) == 1 and _CORRECTION_TAG.fullmatch(tags[0]) is not None
+        return len(tags) == 1 and correction_number(tags[0]) is not None
 
     match method, path:
         case ("GET", "/" | "/datastore/image" | "/datastore/label"):

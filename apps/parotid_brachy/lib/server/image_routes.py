@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,6 +16,7 @@ from parotid_brachy.lib.errors import StoreFullError, UsageError
 from parotid_brachy.lib.server.authentication import identity_of, stated_reader
 from parotid_brachy.lib.server.label_routes import kept_words, studies
 from parotid_brachy.lib.server.named_tasks import check_task
+from parotid_brachy.lib.server.uploads import upload_ending, write_upload
 from parotid_brachy.lib.server.wire import checked_id, json_object
 
 logger = logging.getLogger(__name__)
@@ -52,13 +50,10 @@ def add_image(
     """Adds a CT to the studies; never over another."""
     identity = identity_of(http)
     told = json_object(params, what="params")
-    name = file.filename or ""
-    ending = next((e for e in _IMAGE_ENDINGS if name.lower().endswith(e)), None)
-    if ending is None:
-        message = f"image {name[-60:]!r}: send one of {', '.join(_IMAGE_ENDINGS)}"
-        raise UsageError(message)
-    case = checked_id(image or name[: -len(ending)], what="image")
-    with _received(file, ending) as path:
+    ending = upload_ending(file.filename, _IMAGE_ENDINGS)
+    case = checked_id(image or str(file.filename)[: -len(ending)], what="image")
+    with tempfile.TemporaryDirectory(prefix="parotid-") as folder:
+        path = write_upload(file, Path(folder) / f"image{ending}")
         studies().add_image(case, str(path), {**kept_words(told), "user": identity.reader.name})
     return {"image": case}
 
@@ -99,12 +94,3 @@ def next_sample(
     except StoreFullError as error:
         logger.warning("%s: not noted as offered to %s: %s", chosen["id"], reader.name, error)
     return {**info, **chosen, "strategy": offers}
-
-
-@contextmanager
-def _received(upload: UploadFile, ending: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="parotid-") as folder:
-        path = Path(folder) / f"image{ending}"
-        with path.open("wb") as out:
-            shutil.copyfileobj(upload.file, out)
-        yield path

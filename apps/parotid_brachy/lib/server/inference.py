@@ -13,9 +13,11 @@ from fastapi import BackgroundTasks, File, Form, Query, Request, UploadFile
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.utils.app import app_instance
 
-from parotid_brachy.lib.errors import NotFoundError, UsageError
+from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.server.authentication import identity_of, stated_reader
-from parotid_brachy.lib.server.wire import checked_id, checked_session_id, json_object
+from parotid_brachy.lib.server.sessions import session_of
+from parotid_brachy.lib.server.uploads import upload_ending, write_upload
+from parotid_brachy.lib.server.wire import checked_id, json_object
 
 # What a request is made of is never taken from its free parameters.
 _RESERVED: Final = frozenset({"model", "image", "label", "session", "file", "reader"})
@@ -78,38 +80,19 @@ def _answer(
     received = Path(tempfile.mkdtemp(prefix="parotid-"))
     try:
         if session_id:
-            request["image"] = _image_of_session(instance, session_id)
+            request["image"] = Path(session_of(session_id).image)
         elif file is not None:
-            request["image"] = _received(file, received / "image")
+            request["image"] = _kept(file, received / "image")
         else:
             request["image"] = checked_id(image, what="image") if image else ""
         if label is not None:
-            request["label"] = _received(label, received / "label")
+            request["label"] = _kept(label, received / "label")
         result = instance.infer(request)
     finally:
         shutil.rmtree(received, ignore_errors=True)
     return send_response(instance.datastore(), result, output, background_tasks)
 
 
-def _image_of_session(instance: Any, session_id: str) -> Path:
-    checked_session_id(session_id)
-    sessions = instance.sessions()
-    session = sessions.get_session(session_id) if sessions is not None else None
-    if session is None:
-        message = f"session {session_id!r} is unknown or has expired: upload the image again"
-        raise NotFoundError(message)
-    return Path(session.image)
-
-
-def _received(upload: UploadFile, folder: Path) -> Path:
-    """Writes an upload under a name of ours; only the ending is the client's."""
-    name = (upload.filename or "").lower()
-    ending = next((ending for ending in _IMAGE_ENDINGS if name.endswith(ending)), None)
-    if ending is None:
-        message = f"upload {name[-40:]!r}: send one of {', '.join(_IMAGE_ENDINGS)}"
-        raise UsageError(message)
-    folder.mkdir()
-    path = folder / f"upload{ending}"
-    with path.open("wb") as out:
-        shutil.copyfileobj(upload.file, out)
-    return path
+def _kept(upload: UploadFile, folder: Path) -> Path:
+    ending = upload_ending(upload.filename, _IMAGE_ENDINGS)
+    return write_upload(upload, folder / f"upload{ending}")

@@ -90,6 +90,8 @@ class CaseRow(BaseModel):
 class NoteRow(BaseModel):
     """A senior's word on a version."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     version: int
     reviewer: str
     status: ReviewStatus
@@ -100,14 +102,7 @@ class NoteRow(BaseModel):
     @classmethod
     def of(cls, note: Note) -> NoteRow:
         """A note of the core."""
-        return cls(
-            version=note.version,
-            reviewer=note.reviewer,
-            status=note.status,
-            level=note.level,
-            comment=note.comment,
-            created=note.created,
-        )
+        return cls.model_validate(note)
 
 
 class VersionRow(BaseModel):
@@ -183,6 +178,8 @@ class Consensus(BaseModel):
 class JournalRow(BaseModel):
     """One entry of the hash-chained journal."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     sequence: int
     at: datetime
     actor: str
@@ -194,12 +191,4 @@ class JournalRow(BaseModel):
     @classmethod
     def of(cls, entry: JournalEntry) -> JournalRow:
         """An entry of the core."""
-        return cls(
-            sequence=entry.sequence,
-            at=entry.at,
-            actor=entry.actor,
-            action=entry.action,
-            case=entry.case,
-            details=dict(entry.details),
-            hash=entry.hash,
-        )
+        return cls.model_validate(entry)

@@ -15,7 +15,8 @@ from monailabel.interfaces.utils.app import app_instance
 from parotid_brachy.lib.errors import NotFoundError, UsageError
 from parotid_brachy.lib.imaging.files import read_header
 from parotid_brachy.lib.imaging.limits import CT_LIMITS
-from parotid_brachy.lib.server.wire import checked_session_id, upload_ending
+from parotid_brachy.lib.server.uploads import upload_ending, write_upload
+from parotid_brachy.lib.server.wire import checked_session_id
 
 _ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm")
 _SLICE: Final = ".dcm"
@@ -51,13 +52,10 @@ def create(
     received = Path(tempfile.mkdtemp(prefix="parotid-"))
     try:
         folder = received / "image"
-        folder.mkdir()
         for number, (file, ending) in enumerate(zip(files, endings, strict=True)):
-            with (folder / f"image-{number}{ending}").open("wb") as out:
-                shutil.copyfileobj(file.file, out)
+            path = write_upload(file, folder / f"image-{number}{ending}")
             if ending != _SLICE:
-                # What is no image is not kept.
-                read_header(folder / f"image-{number}{ending}", CT_LIMITS)
+                read_header(path, CT_LIMITS)  # what is no image is not kept
         image = folder if len(files) > 1 else folder / f"image-0{endings[0]}"
         # The framework's own ids tell when and where they were made, and can be guessed.
         session_id, session = sessions.add_session(
@@ -70,7 +68,7 @@ def create(
 
 def show(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
     """What a session holds; with ``image``, the image itself."""
-    session = _session(session_id, update_ts=update_ts)
+    session = session_of(session_id, update_ts=update_ts)
     if not image:
         return session.to_json()
     path = Path(session.image)
@@ -82,13 +80,19 @@ def show(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
 
 def remove(session_id: str) -> dict[str, Any]:
     """Ends a session and removes its image."""
-    session = _session(session_id)
+    session = session_of(session_id)
     _sessions().remove_session(session_id)
     told: dict[str, Any] = session.to_json()
     return told
 
 
-def _session(session_id: str, *, update_ts: bool = False) -> Any:
+def session_of(session_id: str, *, update_ts: bool = False) -> Any:
+    """A session by its id.
+
+    Raises:
+        UsageError: it is no id.
+        NotFoundError: there is no such session any more, or there are none on this server.
+    """
     checked_session_id(session_id)
     session = _sessions().get_session(session_id, update_ts=update_ts)
     if session is None:

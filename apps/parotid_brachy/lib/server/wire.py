@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.review.case_ids import is_case_id
+from parotid_brachy.lib.review.records import DRAFT_TAG, INITIAL_TAG
+from parotid_brachy.lib.review.tag_names import correction_number
 
-_TAG: Final = re.compile(r"original|final|version_[1-9][0-9]{0,3}")
 _SESSION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHOWN: Final = 60
 # Options of the framework's tasks with which a client would choose a file of the server's.
@@ -42,7 +43,7 @@ def checked_tag(value: str) -> str:
     Raises:
         UsageError: it is none of those that stock clients know.
     """
-    if not _TAG.fullmatch(value):
+    if value not in (DRAFT_TAG, INITIAL_TAG) and correction_number(value) is None:
         message = f"tag {value[:_SHOWN]!r} is none: there are original, final, version_1, ..."
         raise UsageError(message)
     return value
@@ -58,20 +59,6 @@ def checked_session_id(value: str) -> str:
         message = f"session {value[:_SHOWN]!r} is no session's id"
         raise UsageError(message)
     return value
-
-
-def upload_ending(file_name: str | None, endings: Sequence[str]) -> str:
-    """The ending of an upload's name; nothing else of the name is used.
-
-    Raises:
-        UsageError: it is none of those that are taken here.
-    """
-    name = (file_name or "").lower()
-    ending = next((ending for ending in endings if name.endswith(ending)), None)
-    if ending is None:
-        message = f"upload {name[-_SHOWN:]!r}: send one of {', '.join(endings)}"
-        raise UsageError(message)
-    return ending
 
 
 def check_options(options: Mapping[str, Any]) -> None:
