@@ -40,7 +40,7 @@ from parotid_brachy.lib.segmentation.findings import PreLabel
 from parotid_brachy.lib.segmentation.gland import find_gland, gland_box, gland_on_image
 from parotid_brachy.lib.segmentation.organs import label_organs
 from parotid_brachy.lib.segmentation.stopwatch import Stopwatch
-from parotid_brachy.lib.segmentation.training_data import TrainingCase, find_cases
+from parotid_brachy.lib.segmentation.training_cases import TrainingCase, find_cases
 from parotid_brachy.lib.segmentation.two_step import OrgansOnly, TwoStepOptions
 
 

@@ -6,7 +6,7 @@ from parotid_brachy.lib.cli.main import main
 from parotid_brachy.lib.errors import TrainingError
 from parotid_brachy.lib.segmentation import training
 from parotid_brachy.lib.segmentation.presets import Step
-from parotid_brachy.lib.segmentation.trainer import Progress
+from parotid_brachy.lib.segmentation.progress import Progress
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def asked(monkeypatch):
         calls.append((plan, resume))
         on_case(1, 2)
         on_case(2, 2)
-        on_progress(Progress(1, 2, 0.5, 0.25, {"skin": 0.75}, 30.0, 120.0))
+        on_progress(Progress(1, 2, 0.5, 0.25, {"skin": 0.75}, 30.0, 120.0, 1e-3))
         if train.outcome is not None:
             raise train.outcome
         return plan.output / "version"

@@ -14,7 +14,7 @@ from parotid_brachy.lib.retraining.snapshot import take_snapshot
 from parotid_brachy.lib.retraining.training_folder import materialise, read_training_folder
 from parotid_brachy.lib.review.splits import Part
 from parotid_brachy.lib.segmentation.presets import Step
-from parotid_brachy.lib.segmentation.training_data import find_cases
+from parotid_brachy.lib.segmentation.training_cases import find_cases, read_contoured
 
 CASES = case_names(5)
 
@@ -138,3 +138,15 @@ def test_names_that_lead_elsewhere_are_refused(lay_out, snapshot):
     values["cases"][0]["case"] = "../../evil"
     with pytest.raises(ValueError, match="hash"):
         training_folder.from_json(values)
+
+
+def test_trainings_are_told_what_each_map_is_about(lay_out, snapshot):
+    folder = lay_out()
+    told = read_contoured(folder / "labels")
+    assert told
+    assert told == {
+        one.case: frozenset(one.contoured) for one in snapshot.cases if one.part is not Part.TEST
+    }
+    (folder / "labels" / "contoured.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"contoured\.json"):
+        read_training_folder(folder)

@@ -1,8 +1,5 @@
 import pytest
 import torch
-from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
-    DatasetFingerprintExtractor,
-)
 from tests.segmentation.versions import planted_head, planted_registry
 
 from parotid_brachy.lib.segmentation.backends import Backend
@@ -17,18 +14,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def quick_fingerprints(monkeypatch):
-    """nnU-Net draws a hundred million voxels from however small images; fewer do."""
-    plain = DatasetFingerprintExtractor.__init__
-
-    def quicker(self, *args, **kwargs):
-        plain(self, *args, **kwargs)
-        self.num_foreground_voxels_for_intensitystats = 1e5
-
-    monkeypatch.setattr(DatasetFingerprintExtractor, "__init__", quicker)
 
 
 @pytest.fixture(scope="session")

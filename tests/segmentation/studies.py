@@ -12,7 +12,7 @@ from tests.segmentation.painted import painted_head
 
 from parotid_brachy.lib.imaging.files import write_label_map
 from parotid_brachy.lib.imaging.volume import Volume, to_image
-from parotid_brachy.lib.segmentation.training_data import TrainingCase
+from parotid_brachy.lib.segmentation.training_cases import TrainingCase
 
 
 def write_ct(path: Path, volume: Volume) -> None:

@@ -289,3 +289,42 @@ def test_the_plans_carry_the_preset_as_json(trainer_of):
     trainer = trainer_of("paper", Step.ORGANS_AT_RISK)
     plans = json.loads(json.dumps(trainer.plans_manager.plans))
     assert plans["preset"] == {"name": "paper", "step": "organs_at_risk"}
+
+
+def _batch(trainer, value=0.0):
+    size = trainer.configuration_manager.patch_size
+    targets = [torch.zeros(2, 1, *(n // 2**level for n in size)) for level in range(4)]
+    return {"data": torch.full((2, 2, *size), value), "target": targets}
+
+
+def test_a_step_whose_gradient_is_no_number_changes_no_weight(trainer_of):
+    trainer = trainer_of("compact", Step.GLAND)
+    trainer.initialize()
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    parameter = next(trainer.network.parameters())
+    hook = parameter.register_hook(lambda gradient: gradient * torch.nan)
+    outcome = trainer.train_step(_batch(trainer, 1.0))
+    assert np.isfinite(outcome["loss"])
+    assert all(torch.equal(before[name], v) for name, v in trainer.network.named_parameters())
+    with pytest.raises(TrainingError, match="none of the epoch's 1 iterations"):
+        trainer.on_train_epoch_end([outcome])
+    hook.remove()
+    trainer.train_step(_batch(trainer, 1.0))
+    assert not torch.equal(before[next(iter(before))], parameter)
+
+
+def test_who_asks_before_an_iteration_can_end_the_training(trainer_of):
+    trainer = trainer_of("compact", Step.GLAND)
+    trainer.initialize()
+    asked = []
+
+    def stop_at_the_second():
+        asked.append(trainer._average.iterations)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+
+    trainer.before_iteration = stop_at_the_second
+    trainer.train_step(_batch(trainer))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_step(_batch(trainer))
+    assert asked == [0, 1]

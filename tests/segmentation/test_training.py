@@ -1,32 +1,34 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.imaging.heads import positions_of
+from tests.segmentation.quick import quick
 from tests.segmentation.studies import write_studies
 from tests.segmentation.versions import write_untrained
 
 from parotid_brachy.lib.anatomy import GLAND
 from parotid_brachy.lib.errors import ModelRefusedError, TrainingError
+from parotid_brachy.lib.imaging.files import read_label_map, read_volume, write_label_map
 from parotid_brachy.lib.segmentation import training
 from parotid_brachy.lib.segmentation.backends import Backend
+from parotid_brachy.lib.segmentation.distributed import train_together
 from parotid_brachy.lib.segmentation.model import Model
-from parotid_brachy.lib.segmentation.presets import PRESETS, NetworkKind, Step, preset_for
-from parotid_brachy.lib.segmentation.registry import MANIFEST, Registry, load_weights, read_version
+from parotid_brachy.lib.segmentation.presets import PRESETS, NetworkKind, Step
+from parotid_brachy.lib.segmentation.registry import (
+    MANIFEST,
+    Registry,
+    load_weights,
+    read_version,
+    seen_cases,
+)
+from parotid_brachy.lib.segmentation.trainer import ParotidTrainer
 from parotid_brachy.lib.segmentation.training import TrainingPlan, train
-
-
-def quick(step, name="compact"):
-    """A preset on a coarse grid with small patches and few features."""
-    preset = preset_for(name, step)
-    coarse = replace(preset, spacing_kji_mm=(4.0, 4.0, 4.0), patch_kji=(32, 32, 32))
-    if preset.network is NetworkKind.VNET:  # its features are fixed
-        return replace(coarse, patch_kji=(16, 16, 16))
-    if name == "paper":  # six levels
-        return replace(coarse, features=(4,) * 6, patch_kji=(32, 64, 64))
-    return replace(coarse, features=(4,) * 5)
+from parotid_brachy.lib.segmentation.training_cases import find_cases
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +133,7 @@ OTHERS = [p for p in PRESETS if p.name != "compact" or p.step is Step.ONE_STEP]
 @pytest.mark.parametrize("preset", OTHERS, ids=lambda p: f"{p.name}-{p.step.value}")
 def test_every_preset_trains_two_epochs_and_predicts(studies, tmp_path, monkeypatch, preset):
     if preset.network is NetworkKind.VNET:  # a checkpoint of its 46 million weights is 0.7 GB
-        monkeypatch.setattr(training.ParotidTrainer, "write_checkpoint", lambda trainer: None)
+        monkeypatch.setattr(ParotidTrainer, "write_checkpoint", lambda trainer: None)
     small = quick(preset.step, preset.name)
     folder, told = run(plan_for(studies, tmp_path / "run", preset=small, iterations=1))
     assert [progress.epoch for progress in told] == [1, 2]
@@ -148,7 +150,7 @@ def test_every_preset_trains_two_epochs_and_predicts(studies, tmp_path, monkeypa
 
 
 def test_a_training_can_only_go_on_with_its_own_augmentation(studies, tmp_path, monkeypatch):
-    monkeypatch.setattr(training.ParotidTrainer, "run_training", lambda trainer: 1 / 0)
+    monkeypatch.setattr(ParotidTrainer, "run_training", lambda trainer: 1 / 0)
     plan = plan_for(studies, tmp_path / "run")
     without = replace(plan, preset=replace(plan.preset, virtual_surgery=False))
     with pytest.raises(ZeroDivisionError):
@@ -167,13 +169,13 @@ def test_what_was_not_contoured_reaches_the_loss(studies, tmp_path, monkeypatch)
     told = {"case0": ["parotid_gland", "skin"]}
     (tmp_path / "data" / "labels" / "contoured.json").write_text(json.dumps(told))
     seen = []
-    tell = training.ParotidTrainer._tell_loss
+    tell = ParotidTrainer._tell_loss
 
     def spy(trainer, keys):
         tell(trainer, keys)
         seen.extend(zip(map(str, keys), trainer._contoured_in(keys).tolist(), strict=True))
 
-    monkeypatch.setattr(training.ParotidTrainer, "_tell_loss", spy)
+    monkeypatch.setattr(ParotidTrainer, "_tell_loss", spy)
     plan = plan_for(tmp_path / "data", tmp_path / "run", Step.ONE_STEP, iterations=4)
     folder, progress = run(plan)
     names = [structure.name for structure in plan.preset.structures]
@@ -306,15 +308,117 @@ def test_a_version_to_start_from_is_verified_before_anything_is_sampled(studies,
 
 def test_a_share_of_the_patients_validates_and_the_seed_decides():
     patients = [f"p{n:02d}" for n in range(40)]
-    first = training._validation_patients(patients, 1, 0.15)
+
+    def drawn(cases=patients, **changes):
+        return training._validation_cases(plan_for(Path(), Path(), **changes), cases)
+
+    first = drawn(seed=1)
     assert len(first) == 6
-    assert first == training._validation_patients(patients, 1, 0.15)
-    assert first != training._validation_patients(patients, 2, 0.15)
-    assert training._validation_patients(patients, 1, 0) == set()
-    assert training._validation_patients(patients[:9], 1, 0.15) == set()
+    assert first == drawn(seed=1)
+    assert first != drawn(seed=2)
+    assert drawn(validation_share=0) == set()
+    assert drawn(patients[:9]) == set()
 
 
 def test_nnunets_folders_are_the_trainings_own(studies, tmp_path):
     workspace = training.workspace_for(tmp_path, quick(Step.GLAND))
     workspace.activate()
     assert os.environ["nnUNet_results"].startswith(str(tmp_path))  # noqa: SIM112
+
+
+@pytest.mark.parametrize(
+    ("visible", "asked", "patches", "used"),
+    [(0, None, 2, 0), (1, None, 2, 1), (8, None, 2, 2), (8, 1, 2, 1), (3, None, 4, 3)],
+)
+def test_gpus_are_used_as_far_as_the_batch_reaches(monkeypatch, visible, asked, patches, used):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+    plan = plan_for(Path(), Path(), device_count=asked)
+    plans = {"configurations": {training.CONFIGURATION: {"batch_size": patches}}}
+    setup = training.TrainerSetup(plans, {}, None, 1, 1, seed=0, processes=0, start_from=None)
+    assert training._gpus(plan, setup) == used
+
+
+def test_what_several_gpus_have_trained_becomes_the_version(studies, tmp_path, monkeypatch):
+    """Two processes on the CPU stand in for the GPUs."""
+
+    def on_cpu(setup, *, device_type, **rest):
+        assert device_type == "cuda"
+        train_together(setup, device_type="cpu", **rest)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(training, "train_together", on_cpu)
+    folder, told = run(plan_for(studies, tmp_path / "run"))
+    assert [progress.epoch for progress in told] == [1, 2]
+    assert read_version(folder).manifest["training"]["seconds"] > 0
+    assert load_weights(folder)
+
+
+def test_cases_to_validate_on_can_be_settled_beforehand(studies, tmp_path):
+    plan = plan_for(studies, tmp_path / "run", epochs=1, iterations=1, validation=("case1",))
+    version, _ = run(plan)
+    told = json.loads((version / MANIFEST).read_text())["training"]
+    assert told["cases"] == ["case0"]
+    assert told["validation_cases"] == ["case1"]
+    assert seen_cases(read_version(version)) == {"case0", "case1"}
+    later = plan_for(
+        studies, tmp_path / "later", epochs=1, iterations=1, validation=(), start_from=version,
+        held_out=("case0",), snapshot_sha256="a" * 64,
+    )  # fmt: skip
+    version, _ = run(later)
+    told = json.loads((version / MANIFEST).read_text())["training"]
+    assert told["cases"] == ["case1"]
+    assert told["snapshot_sha256"] == "a" * 64
+    assert seen_cases(read_version(version)) == {"case0", "case1"}, "its parent has seen both"
+
+
+def test_a_case_to_validate_on_that_is_not_there_is_told(studies, tmp_path):
+    plan = plan_for(studies, tmp_path / "run", validation=("case9",))
+    with pytest.raises(TrainingError, match="validated on, but not among the cases: case9"):
+        run(plan)
+
+
+def test_regions_are_laid_round_found_glands_where_there_are_some(studies, tmp_path):
+    case0, _ = find_cases(studies / "images", studies / "labels")
+    volume = read_volume(case0.image, case="case0")
+    labels = read_label_map(case0.labels, volume.grid)
+    x = positions_of(volume.grid)[..., 0]
+    found = np.where((labels == GLAND.value) & (x > 0), labels, 0).astype(np.uint8)
+    (tmp_path / "found").mkdir()
+    write_label_map(tmp_path / "found" / "case0.nrrd", found, volume.grid)
+    plan = plan_for(
+        studies, tmp_path / "run", step=Step.ORGANS_AT_RISK, epochs=1, iterations=1,
+        found_glands=tmp_path / "found",
+    )  # fmt: skip
+    version, _ = run(plan)
+    training = json.loads((version / MANIFEST).read_text())["training"]
+    assert training["regions_of_interest"] == {
+        "case0__left": "found",
+        "case0__left__roi": "found",
+        "case0__right": "contoured",
+        "case1__left": "contoured",
+        "case1__right": "contoured",
+    }
+
+
+def test_where_memory_is_short_batches_can_be_smaller(studies, tmp_path, monkeypatch):
+    sizes = []
+    step = ParotidTrainer.train_step
+
+    def watched(trainer, batch):
+        sizes.append(len(batch["data"]))
+        return step(trainer, batch)
+
+    monkeypatch.setattr(ParotidTrainer, "train_step", watched)
+    run(plan_for(studies, tmp_path / "run", epochs=1, iterations=2, batch_size=1))
+    assert sizes == [1, 1]
+
+
+def test_preprocessing_in_one_process_starts_no_other(studies, tmp_path, monkeypatch):
+    """A killed trainer would leave it over."""
+
+    def forbidden(*_, **__):
+        pytest.fail("another process was started")
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", forbidden)
+    version, _ = run(plan_for(studies, tmp_path / "run", epochs=1, iterations=1))
+    assert version.is_dir()

@@ -11,12 +11,8 @@ from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, SKIN, Side
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError, TrainingError
 from parotid_brachy.lib.imaging.files import write_label_map
 from parotid_brachy.lib.segmentation.presets import Step, preset_for
-from parotid_brachy.lib.segmentation.training_data import (
-    TrainingCase,
-    find_cases,
-    median_spacing,
-    samples_of,
-)
+from parotid_brachy.lib.segmentation.training_cases import TrainingCase, find_cases
+from parotid_brachy.lib.segmentation.training_data import median_spacing, samples_of
 
 GLAND_PRESET = preset_for("compact", Step.GLAND)
 ORGANS_PRESET = preset_for("compact", Step.ORGANS_AT_RISK)

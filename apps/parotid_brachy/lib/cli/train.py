@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from parotid_brachy.lib.segmentation.presets import PRESET_NAMES, Preset, Step, preset_for
 
 if TYPE_CHECKING:
-    from parotid_brachy.lib.segmentation.trainer import Progress
+    from parotid_brachy.lib.segmentation.progress import Progress
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

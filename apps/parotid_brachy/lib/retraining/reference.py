@@ -17,7 +17,7 @@ from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.retraining.snapshot import Snapshot
 from parotid_brachy.lib.retraining.training_folder import IMAGES, LABELS
 from parotid_brachy.lib.review.splits import Part
-from parotid_brachy.lib.segmentation.training_data import TrainingCase, find_cases
+from parotid_brachy.lib.segmentation.training_cases import TrainingCase, find_cases
 
 Labels = NDArray[np.uint8]
 

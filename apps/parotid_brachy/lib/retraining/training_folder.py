@@ -1,7 +1,8 @@
 """A snapshot as a folder that a training reads: ``images/``, ``labels/`` and ``snapshot.json``.
 
-Label maps are the store's own files under the cases' names, byte for byte: what a training notes
-as a label map's hash is the version's. Cases of the test part are told of, but not laid out.
+``labels/contoured.json`` tells trainings what each map is about. The maps are the store's own
+files under the cases' names, byte for byte: what a training notes as a label map's hash is the
+version's. Cases of the test part are told of, but not laid out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from parotid_brachy.lib.review.splits import Part
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.study_images import StudyImages
 from parotid_brachy.lib.segmentation.presets import Step
+from parotid_brachy.lib.segmentation.training_cases import CONTOURED, read_contoured
 
 IMAGES: Final = "images"
 LABELS: Final = "labels"
@@ -65,6 +67,8 @@ def materialise(
             version = store.version(case.case, case.version)
             _link(store.path_of(version.file), partial / LABELS / f"{case.case}{KEPT_ENDING}")
             _link(images.path_of(case.case), partial / IMAGES / _image_name(case))
+        told = json.dumps(_contoured(snapshot), indent=1).encode()
+        write_atomically(partial / LABELS / CONTOURED, told)
         content = json.dumps(to_json(snapshot), indent=1).encode()
         write_atomically(partial / SNAPSHOT, content)
         read_training_folder(partial)
@@ -91,6 +95,9 @@ def read_training_folder(folder: Path) -> Snapshot:
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         message = f"{folder / SNAPSHOT}: no snapshot that can be read ({error})"
         raise TrainingError(message) from error
+    if read_contoured(folder / LABELS) != {k: {*v} for k, v in _contoured(snapshot).items()}:
+        message = f"{folder / LABELS / CONTOURED}: not what the snapshot says. Take one anew."
+        raise TrainingError(message)
     for case in (one for one in snapshot.cases if one.part is not Part.TEST):
         path = folder / LABELS / f"{case.case}{KEPT_ENDING}"
         image = folder / IMAGES / _image_name(case)
@@ -137,6 +144,10 @@ def from_json(values: Any) -> Snapshot:
             message = f"no case can be called {case.case[:60]!r}, with image {case.image[:60]!r}"
             raise ValueError(message)
     return snapshot
+
+
+def _contoured(snapshot: Snapshot) -> dict[str, list[str]]:
+    return {one.case: sorted(one.contoured) for one in snapshot.cases if one.part is not Part.TEST}
 
 
 def _image_name(case: SnapshotCase) -> str:

@@ -13,7 +13,9 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +33,7 @@ CONFIGURATION: Final = "3d_fullres"
 _DATASET_ID: Final = 1
 _PLANS_NAME: Final = "nnUNetPlans"
 _FILE_ENDING: Final = ".nrrd"
+_VOXELS_OF_A_CASE: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,21 @@ def plan_and_preprocess(
     """Runs nnU-Net's fingerprint, planner and preprocessing, with the preset's overrides."""
     # Heavy, and wanted by trainings only.
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api  # noqa: PLC0415
+    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (  # noqa: PLC0415
+        DatasetFingerprintExtractor,
+    )
 
     workspace.activate()
     # The planner takes it for a number of threads, and an earlier training may have left a 0.
     os.environ["nnUNet_n_proc_DA"] = str(processes)  # noqa: SIM112
-    with quiet():
-        api.extract_fingerprints(
-            [_DATASET_ID], num_processes=processes, verbose=False, show_progress_bar=False
-        )
+    with quiet(), _without_processes(processes):
+        extractor = DatasetFingerprintExtractor(_DATASET_ID, processes, False)
+        extractor.show_progress_bar = False
+        cases = len(list((workspace.raw / "labelsTr").iterdir()))
+        most = extractor.num_foreground_voxels_for_intensitystats
+        # nnU-Net draws a hundred million voxels, with replacement, from however few images.
+        extractor.num_foreground_voxels_for_intensitystats = min(most, _VOXELS_OF_A_CASE * cases)
+        extractor.run(overwrite_existing=True)
         api.plan_experiments([_DATASET_ID], overwrite_target_spacing=spacing_kji_mm)
     path = workspace.preprocessed / f"{_PLANS_NAME}.json"
     plans = override_plans(json.loads(path.read_text()), preset, spacing_kji_mm)
@@ -139,7 +149,7 @@ def plan_and_preprocess(
         own = judged_intensities(workspace.raw, structures=len(preset.structures))
         plans["foreground_intensity_properties_per_channel"] = {"0": own}
     path.write_text(json.dumps(plans, indent=2))
-    with quiet():
+    with quiet(), _without_processes(processes):
         api.preprocess(
             [_DATASET_ID],
             _PLANS_NAME,
@@ -148,6 +158,49 @@ def plan_and_preprocess(
             verbose=False,
             show_progress_bar=False,
         )
+
+
+class _Threads:
+    """What nnU-Net asks ``multiprocessing`` for, with threads in the place of processes."""
+
+    Pool = ThreadPool
+
+    @classmethod
+    def get_context(cls, method: str) -> type[_Threads]:
+        del method
+        return cls
+
+
+@contextlib.contextmanager
+def _without_processes(processes: int) -> Iterator[None]:
+    """Lets nnU-Net work in this process, where it would start a single other one.
+
+    That one would import torch first, for seconds, and be left over where this one is killed.
+    """
+    # Heavy, and wanted by trainings only.
+    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor  # noqa: PLC0415
+    from nnunetv2.preprocessing.preprocessors import default_preprocessor  # noqa: PLC0415
+    from nnunetv2.utilities import utils  # noqa: PLC0415
+
+    if processes > 1:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        for module in (fingerprint_extractor, default_preprocessor):
+            stack.enter_context(_replaced(module, "multiprocessing", _Threads))
+        # Starts eight processes to pair file names, whatever it is told.
+        stack.enter_context(_replaced(utils, "Pool", ThreadPool))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
 
 
 def load_plans(workspace: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:

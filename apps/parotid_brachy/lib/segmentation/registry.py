@@ -8,6 +8,7 @@ A version is a folder ``<root>/<step>/<version>/`` of ``weights.safetensors``, `
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -21,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from parotid_brachy.lib.errors import ModelRefusedError, NotFoundError, UsageError
-from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.imaging.atomic import synchronise_folder, write_atomically
 from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.segmentation.presets import Preset, Step, preset_for
 
@@ -178,7 +179,11 @@ class Registry:
                 (partial / MANIFEST).write_text(content)
             # The copy is what will serve, so the copy is what is verified.
             _verify(_read_version(step, partial / MANIFEST))
+            for file in (*_HASHED, MANIFEST):
+                _synchronise(partial / file)
+            synchronise_folder(partial)
             partial.rename(target)
+            synchronise_folder(target.parent)
         except OSError as error:
             message = f"{folder}: not a whole version ({error})"
             raise ModelRefusedError(message) from error
@@ -285,6 +290,21 @@ def read_version(folder: Path) -> ModelVersion:
     return version
 
 
+def seen_cases(version: ModelVersion) -> frozenset[str]:
+    """The cases that a version, or one that it was started from, was trained on or watched on."""
+    seen: set[str] = set()
+    training = version.manifest.get("training")
+    while isinstance(training, dict):
+        for key in ("cases", "validation_cases"):
+            seen.update(map(str, training.get(key) or ()))
+        parent = training.get("started_from")
+        if not isinstance(parent, dict):
+            break
+        seen.update(map(str, parent.get("seen_cases") or ()))
+        training = parent.get("training")  # so in manifests of the first format
+    return frozenset(seen)
+
+
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     """A version's tensors.
 
@@ -296,6 +316,12 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, OSError) as error:
         message = f"{folder}: no readable {WEIGHTS} ({error})"
         raise ModelRefusedError(message) from error
+
+
+def _synchronise(path: Path) -> None:
+    """Makes a file durable, as the pointer is that may lead to it."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _verify(version: ModelVersion) -> None:

@@ -2,74 +2,34 @@
 
 from __future__ import annotations
 
-import io
+import inspect
 import json
-import pickle
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
-from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
-from nnunetv2.training.loss.dice import get_tp_fp_fn_tn
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from parotid_brachy.lib.anatomy import GLAND, MASTOID_PROCESS, Structure
 from parotid_brachy.lib.errors import ModelRefusedError, TrainingError
-from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.segmentation import checkpoints
 from parotid_brachy.lib.segmentation.architectures import build_network
-from parotid_brachy.lib.segmentation.augmentation import (
-    Augmentations,
-    Channel,
-    Intensities,
-    strong_transforms,
-)
+from parotid_brachy.lib.segmentation.averaging import RunningAverage
 from parotid_brachy.lib.segmentation.losses import MarginalDiceAndCrossEntropy
-from parotid_brachy.lib.segmentation.planning import switches
-from parotid_brachy.lib.segmentation.presets import NetworkKind, Optimiser, Preset, Step, preset_for
-from parotid_brachy.lib.segmentation.training_data import CONTOURED
+from parotid_brachy.lib.segmentation.optimisers import Schedule, optimiser_of
+from parotid_brachy.lib.segmentation.precision import mixed_precision
+from parotid_brachy.lib.segmentation.presets import Step, preset_for
+from parotid_brachy.lib.segmentation.progress import Progress, write_progress
+from parotid_brachy.lib.segmentation.steps_left_out import StepsLeftOut
+from parotid_brachy.lib.segmentation.training_cases import CONTOURED
+from parotid_brachy.lib.segmentation.training_transforms import ROTATION_RAD, with_own_transforms
+from parotid_brachy.lib.segmentation.validation_counts import counts_of_contoured
 from parotid_brachy.lib.segmentation.weights import distinct_names, put_weights
-
-CHECKPOINT: Final = "checkpoint.pt"
-PROGRESS: Final = "progress.json"
-_UNREADABLE: Final = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    pickle.UnpicklingError,
-)
-_ROTATION_RAD: Final = np.deg2rad(25.0)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is known after an epoch; also written to disk, for whoever watches.
-
-    Attributes:
-        epoch: epochs done.
-        epochs: epochs planned.
-        train_loss: mean over the epoch.
-        validation_loss: mean over the validation patches.
-        dice: per structure, over the validation patches (nnU-Net's "pseudo Dice").
-        seconds: of the epoch.
-        seconds_left: at the mean speed so far.
-    """
-
-    epoch: int
-    epochs: int
-    train_loss: float
-    validation_loss: float
-    dice: dict[str, float]
-    seconds: float
-    seconds_left: float
 
 
 class ParotidTrainer(nnUNetTrainer):
@@ -79,6 +39,10 @@ class ParotidTrainer(nnUNetTrainer):
     another side), the preset's network, loss weights, optimiser and schedule, a loss that knows
     which structures were contoured in each sample, bfloat16 on a CPU, safe and atomic checkpoints,
     progress on disk after each epoch.
+
+    Attributes:
+        report_progress: called after each epoch.
+        before_iteration: called before each training step; what it raises ends the training.
     """
 
     def __init__(
@@ -91,15 +55,17 @@ class ParotidTrainer(nnUNetTrainer):
     ) -> None:
         # nnU-Net inspects this signature, so the preset comes in with the plans.
         self._preset = preset_for(plans["preset"]["name"], Step(plans["preset"]["step"]))
-        self._switches = {**switches(self._preset), **plans.get("augmentation", {})}
         self._contoured: dict[str, list[bool]] = {}
-        self._intensities = Intensities(_channels(self._preset, plans))
         self._seconds: list[float] = []
-        self._averaged: dict[str, torch.Tensor] = {}
-        self._iterations_done = 0
+        self._average = RunningAverage(self._preset.weight_averaging or 0.0)
+        self._left_out = StepsLeftOut(scaled=device.type == "cuda")
         self.report_progress: Callable[[Progress], None] | None = None
+        self.before_iteration: Callable[[], None] | None = None
         plans = {**plans, "continue_training": False}
         super().__init__(plans, configuration, fold, dataset_json, device)
+        if device.type == "cpu":  # several processes are on GPUs, nnU-Net thinks
+            self.device = device
+            self.grad_scaler: Any = None
         self.my_init_kwargs: dict[str, Any] = {}
         self.initial_lr = self._preset.initial_lr
         self.oversample_foreground_percent = self._preset.oversample_foreground
@@ -116,7 +82,7 @@ class ParotidTrainer(nnUNetTrainer):
     @property
     def checkpoint_path(self) -> Path:
         """Where the training can be continued from."""
-        return Path(self.output_folder) / CHECKPOINT
+        return Path(self.output_folder) / checkpoints.CHECKPOINT
 
     def print_to_log_file(self, *args: Any, **kwargs: Any) -> None:
         """Keeps nnU-Net's log file, without its prints."""
@@ -147,10 +113,25 @@ class ParotidTrainer(nnUNetTrainer):
 
     def initialize(self) -> None:
         """Builds the network; channels last on a CPU, where that is faster."""
+        among_others: bool = distributed.is_initialized()
+        self.is_ddp = False
         super().initialize()
         self._contoured = self._read_contoured()
         if self.device.type == "cpu":
             self.network: Any = self.network.to(memory_format=torch.channels_last_3d)
+        if among_others:
+            self.is_ddp = True
+            self._work_with_others()
+
+    def _work_with_others(self) -> None:
+        """As nnU-Net does, which can do it on GPUs only."""
+        self._set_batch_size_and_oversample()
+        gpus = None
+        if self.device.type == "cuda":
+            self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
+            gpus = [self.local_rank]
+        self.network = DistributedDataParallel(self.network, device_ids=gpus)
+        self.loss = self._build_loss()
 
     def plot_network_architecture(self) -> None:
         """Not wanted: needs graphviz."""
@@ -164,30 +145,21 @@ class ParotidTrainer(nnUNetTrainer):
             super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         )
         if self._preset.strong_augmentation:
-            rotation, dummy_2d = (-_ROTATION_RAD, _ROTATION_RAD), False
+            rotation, dummy_2d = (-ROTATION_RAD, ROTATION_RAD), False
         self.inference_allowed_mirroring_axes = None
         return rotation, dummy_2d, initial, None
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
         """nnU-Net's transforms; ours (docs/augmentation.md) follow the spatial one."""
-        composed = nnUNetTrainer.get_training_transforms(*args, **kwargs)
-        transforms = composed.transforms
-        if self._preset.strong_augmentation:
-            transforms = [_strong_spatial_transform(args[0], args[1]), *transforms[1:]]
-        # Where nnU-Net turns slices only, it goes to two dimensions and back for that.
-        dummy_2d = args[4] if len(args) > 4 else kwargs["do_dummy_2d_data_aug"]
-        spatial = 3 if dummy_2d else 1
-        own = strong_transforms(
-            self._intensities,
-            Augmentations(appearance=self._preset.strong_augmentation, **self._switches),
-            gland_value=self._value_of(GLAND),
-            mastoid_value=self._value_of(MASTOID_PROCESS),
+        names = inspect.signature(nnUNetTrainer.get_training_transforms).bind(*args, **kwargs)
+        return with_own_transforms(
+            nnUNetTrainer.get_training_transforms(*args, **kwargs),
+            self._preset,
+            self.plans_manager.plans,
+            patch_kji=names.arguments["patch_size"],
+            rotation=names.arguments["rotation_for_DA"],
+            dummy_2d=names.arguments["do_dummy_2d_data_aug"],
         )
-        return ComposeTransforms([*transforms[:spatial], *own, *transforms[spatial:]])
-
-    def _value_of(self, structure: Structure) -> int | None:
-        structures = self._preset.structures
-        return structures.index(structure) + 1 if structure in structures else None
 
     def _build_loss(self) -> Any:
         """Dice + cross entropy, weights 1 and 1, at every output with the preset's weights."""
@@ -225,30 +197,20 @@ class ParotidTrainer(nnUNetTrainer):
 
     def configure_optimizers(self) -> Any:
         """The preset's optimiser and schedule."""
-        preset = self._preset
-        parameters = self.network.parameters()
-        optimiser: torch.optim.Optimizer
-        if preset.optimiser is Optimiser.SGD_POLY:
-            optimiser = torch.optim.SGD(
-                parameters,
-                preset.initial_lr,
-                weight_decay=self.weight_decay,
-                momentum=preset.momentum,
-                nesterov=True,
-            )
-        else:
-            optimiser = torch.optim.AdamW(
-                parameters, preset.initial_lr, weight_decay=self.weight_decay
-            )
-        return optimiser, _Schedule(optimiser, preset, self.num_epochs)
+        optimiser = optimiser_of(
+            self._preset, self.network.parameters(), weight_decay=self.weight_decay
+        )
+        return optimiser, Schedule(optimiser, self._preset, self.num_epochs)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One iteration; nnU-Net's own on a GPU, bfloat16 on a CPU."""
+        if self.before_iteration is not None:
+            self.before_iteration()
         self._tell_loss(batch.get("keys", ()))
         if self.device.type == "cpu":
             result = self._train_step_cpu(batch)
         else:
-            result = super().train_step(batch)
+            result = self._train_step_gpu(batch)
         if not np.isfinite(result["loss"]):
             message = (
                 f"loss is {result['loss']} in epoch {self.current_epoch}; the last checkpoint is "
@@ -258,30 +220,37 @@ class ParotidTrainer(nnUNetTrainer):
         self._average_weights()
         return dict(result)
 
-    @property
-    def _is_stable_in_bfloat16(self) -> bool:
-        """MONAI's networks give gradients that are no numbers now and then; nnU-Net's do not."""
-        return self._preset.network is NetworkKind.NNUNET
-
     def _train_step_cpu(self, batch: dict[str, Any]) -> dict[str, Any]:
         data = batch["data"].contiguous(memory_format=torch.channels_last_3d)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._is_stable_in_bfloat16):
+        with mixed_precision(self.device):
             output = self.network(data)
         whole = isinstance(output, torch.Tensor)
         levels = output.float() if whole else [level.float() for level in output]
         loss = self.loss(levels, batch["target"])
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
-        if torch.isfinite(norm):  # as a gradient scaler does on a GPU: such a step is left out
+        taken = bool(torch.isfinite(norm))  # as a gradient scaler decides on a GPU
+        if taken:
             self.optimizer.step()
+        self._left_out.count(taken=taken)
         return {"loss": loss.detach().cpu().numpy()}
 
+    def _train_step_gpu(self, batch: dict[str, Any]) -> dict[str, Any]:
+        scale = self.grad_scaler.get_scale()
+        result = super().train_step(batch)
+        # The scaler falls when it leaves out a step, and only then.
+        self._left_out.count(taken=self.grad_scaler.get_scale() >= scale)
+        return dict(result)
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """nnU-Net's; refuses an epoch in which nothing could be learnt."""
+        super().on_train_epoch_end(train_outputs)
+        self._left_out.end_epoch(len(train_outputs))
+
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's, in bfloat16 on a CPU; a structure's Dice counts samples that are about it."""
-        kind = self.device.type
-        dtype = torch.bfloat16 if kind == "cpu" else None
-        with torch.autocast(kind, dtype=dtype, enabled=kind in ("cpu", "cuda")):
+        """nnU-Net's, in our precision; a structure's Dice counts samples that are about it."""
+        with mixed_precision(self.device):
             if self._contoured:
                 return self._validate_partly_contoured(batch)
             return dict(super().validation_step(batch))
@@ -295,33 +264,17 @@ class ParotidTrainer(nnUNetTrainer):
         deep = self.enable_deep_supervision
         loss = self.loss(output, targets) if deep else self.loss(output, targets[0])
         finest = output[0] if deep else output
-        predicted = torch.zeros(finest.shape, device=finest.device)
-        predicted.scatter_(1, finest.argmax(1, keepdim=True), 1)
-        ignore = self.label_manager.ignore_label
-        judged = torch.ones_like(targets[0]) if ignore is None else targets[0] != ignore
-        counts = get_tp_fp_fn_tn(predicted, targets[0] * judged, axes=(2, 3, 4), mask=judged)
-        contoured = self._contoured_in(batch["keys"]).to(self.device)
-        names = ("tp_hard", "fp_hard", "fn_hard")
-        result = {
-            name: (count[:, 1:] * contoured).sum(0).cpu().numpy()
-            for name, count in zip(names, counts[:3], strict=True)
-        }
-        return {"loss": loss.detach().float().cpu().numpy(), **result}
+        counts = counts_of_contoured(
+            finest,
+            targets[0],
+            self._contoured_in(batch["keys"]).to(self.device),
+            ignore_label=self.label_manager.ignore_label,
+        )
+        return {"loss": loss.detach().float().cpu().numpy(), **counts}
 
     def _average_weights(self) -> None:
-        """Running average of the weights, with a short memory at the start."""
-        if self._preset.weight_averaging is None:
-            return
-        self._iterations_done += 1
-        done = self._iterations_done
-        decay = min(self._preset.weight_averaging, (1 + done) / (10 + done))
-        with torch.no_grad():
-            weights = self._bare_network().state_dict()
-            for name in distinct_names(self._bare_network()):
-                if name not in self._averaged:
-                    self._averaged[name] = weights[name].detach().clone()
-                else:
-                    self._averaged[name].lerp_(weights[name], 1 - decay)
+        if self._preset.weight_averaging is not None and self.local_rank == 0:
+            self._average.add(self._bare_network())
 
     @property
     def seconds_total(self) -> float:
@@ -340,7 +293,7 @@ class ParotidTrainer(nnUNetTrainer):
         statistics of batch normalisation are few and may be large, and stay as they are.
         """
         network = self._bare_network()
-        weights = self._averaged or network.state_dict()
+        weights = self._average.weights or network.state_dict()
         statistics = {name for name, _ in network.named_buffers()}
         kept = {name: weights[name].detach().cpu().contiguous() for name in distinct_names(network)}
         return {name: v if name in statistics else v.half() for name, v in kept.items()}
@@ -351,14 +304,15 @@ class ParotidTrainer(nnUNetTrainer):
         super().on_epoch_start()
 
     def on_epoch_end(self) -> None:
-        """Writes the checkpoint and the progress."""
+        """Writes the checkpoint and the progress; the first process, where there are several."""
         self.logger.log("epoch_end_timestamps", time.time(), self.current_epoch)
         self._seconds.append(time.monotonic() - self._epoch_began)
         self.current_epoch += 1
+        if self.local_rank != 0:
+            return
         self.write_checkpoint()
         progress = self._progress()
-        path = Path(self.output_folder) / PROGRESS
-        write_atomically(path, json.dumps(asdict(progress)).encode())
+        write_progress(progress, Path(self.output_folder))
         if self.report_progress is not None:
             self.report_progress(progress)
 
@@ -378,6 +332,7 @@ class ParotidTrainer(nnUNetTrainer):
             },
             seconds=round(self._seconds[-1], 1),
             seconds_left=round(left, 1),
+            learning_rate=float(last("lrs", step=-1)),
         )
 
     def start_from(self, weights: dict[str, torch.Tensor]) -> None:
@@ -398,16 +353,14 @@ class ParotidTrainer(nnUNetTrainer):
         """Writes what is needed to go on; tensors and plain values only, atomically."""
         state = {
             "network": self._bare_network().state_dict(),
-            "averaged": self._averaged,
+            "averaged": self._average.weights,
             "optimiser": self.optimizer.state_dict(),
             "epoch": self.current_epoch,
-            "iterations_done": self._iterations_done,
+            "iterations_done": self._average.iterations,
             "seconds": list(self._seconds),
             "logging": json.dumps(self.logger.get_checkpoint(), default=float),
         }
-        stream = io.BytesIO()
-        torch.save(state, stream)
-        write_atomically(self.checkpoint_path, stream.getvalue())
+        checkpoints.write_checkpoint(self.checkpoint_path, state)
 
     def read_checkpoint(self) -> None:
         """Goes on from the last checkpoint.
@@ -417,55 +370,10 @@ class ParotidTrainer(nnUNetTrainer):
         """
         if not self.was_initialized:
             self.initialize()
-        try:
-            state = torch.load(self.checkpoint_path, map_location=self.device, weights_only=True)
+        with checkpoints.reading_checkpoint(self.checkpoint_path, self.device) as state:
             self._bare_network().load_state_dict(state["network"])
-            self._averaged = state["averaged"]
+            self._average.restore(state["averaged"], state["iterations_done"])
             self.optimizer.load_state_dict(state["optimiser"])
             self.current_epoch = state["epoch"]
-            self._iterations_done = state["iterations_done"]
             self._seconds = state["seconds"]
             self.logger.load_checkpoint(json.loads(state["logging"]))
-        except _UNREADABLE as error:
-            message = (
-                f"{self.checkpoint_path}: no checkpoint of this training ({error}). "
-                "Remove it to begin with the first epoch."
-            )
-            raise TrainingError(message) from error
-
-
-class _Schedule:
-    """Sets the preset's learning rate; nnU-Net calls ``step`` with the epoch."""
-
-    def __init__(self, optimiser: torch.optim.Optimizer, preset: Preset, epochs: int) -> None:
-        self._optimiser = optimiser
-        self._preset = preset
-        self._epochs = epochs
-
-    def step(self, epoch: int) -> None:
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._preset.scheduled_lr(epoch, self._epochs)
-
-
-def _strong_spatial_transform(patch_kji: Sequence[int], rotation: Any) -> SpatialTransform:
-    return SpatialTransform(
-        patch_kji,
-        patch_center_dist_from_border=0,
-        random_crop=False,
-        p_elastic_deform=0.1,
-        p_rotation=0.5,
-        rotation=rotation,
-        p_scaling=0.4,
-        scaling=(0.8, 1.25),
-        p_synchronize_scaling_across_axes=0.7,
-        bg_style_seg_sampling=False,
-        border_mode_seg="constant",
-        padding_value_seg=-1,
-    )
-
-
-def _channels(preset: Preset, plans: dict[str, Any]) -> tuple[Channel, ...]:
-    if preset.windows:
-        return tuple(Channel.of_window(window) for window in preset.windows)
-    properties = plans["foreground_intensity_properties_per_channel"]["0"]
-    return (Channel.of_ct_scheme(properties),)

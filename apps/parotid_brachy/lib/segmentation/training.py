@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ import torch
 
 from parotid_brachy.lib.errors import InputRefusedError, TrainingError
 from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.segmentation.distributed import train_together
 from parotid_brachy.lib.segmentation.planning import (
     CONFIGURATION,
     Workspace,
@@ -29,21 +29,16 @@ from parotid_brachy.lib.segmentation.planning import (
     write_sample,
 )
 from parotid_brachy.lib.segmentation.presets import Preset
+from parotid_brachy.lib.segmentation.progress import Progress
 from parotid_brachy.lib.segmentation.registry import (
     WEIGHTS,
-    load_weights,
     read_version,
+    seen_cases,
     write_version,
 )
-from parotid_brachy.lib.segmentation.trainer import ParotidTrainer, Progress
-from parotid_brachy.lib.segmentation.training_data import (
-    CONTOURED,
-    Sample,
-    TrainingCase,
-    find_cases,
-    median_spacing,
-    samples_of,
-)
+from parotid_brachy.lib.segmentation.trainer_setup import TrainerSetup
+from parotid_brachy.lib.segmentation.training_cases import CONTOURED, TrainingCase, find_cases
+from parotid_brachy.lib.segmentation.training_data import Sample, median_spacing, samples_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +61,17 @@ class TrainingPlan:
             patients; empty counts every case once.
         validation_share: of the patients, whose loss is watched; the protocol's by default, 0
             trains on all. None is taken from fewer than ten.
+        validation: cases whose loss is watched, where that is settled already; None draws a share.
         held_out: cases that are neither trained on nor looked at before the end.
         provenance: what the data is and under which licence; goes into the manifest.
         start_from: a version's folder whose weights the training starts with; None starts afresh.
         processes: worker processes for preprocessing and augmentation; 0 augments in process.
         seed: of the split and of the augmentation.
+        found_glands: folder of ``<case>.nrrd``, masks of the glands that step 1 finds; regions of
+            interest are then laid round these, and not round the readers' glands.
+        snapshot_sha256: hash of the training set's snapshot, for the manifest.
+        batch_size: patches per iteration, where the preset's do not fit into memory.
+        device_count: GPUs to train on, at most one for each patch; None takes all that are visible.
     """
 
     preset: Preset
@@ -81,11 +82,16 @@ class TrainingPlan:
     iterations: int | None = None
     repeats: tuple[int, ...] = ()
     validation_share: float = 0.15
+    validation: tuple[str, ...] | None = None
     held_out: tuple[str, ...] = ()
     provenance: str = "not stated"
     start_from: Path | None = None
     processes: int = 0
     seed: int = 0
+    found_glands: Path | None = None
+    snapshot_sha256: str | None = None
+    batch_size: int | None = None
+    device_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class PreparedData:
         refused: the reason by case.
         hashes: SHA-256 of label maps by case and side.
         contoured: structures by sample, of samples that do not tell of all the preset's.
+        regions: what the samples' regions of interest were laid round, by sample.
     """
 
     spacing_kji_mm: tuple[float, float, float]
@@ -109,6 +116,18 @@ class PreparedData:
     refused: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     contoured: dict[str, list[str]] = field(default_factory=dict)
+    regions: dict[str, str] = field(default_factory=dict)
+
+
+def is_begun(output: Path) -> bool:
+    """Whether a training's folder holds what could be continued."""
+    return (output / _PREPARED).exists()
+
+
+def held_out_of(output: Path) -> set[str]:
+    """The cases that a training that was begun leaves alone."""
+    prepared = json.loads((output / _PREPARED).read_text(encoding="utf-8"))
+    return set(map(str, prepared["held_out"]))
 
 
 def train(
@@ -117,6 +136,7 @@ def train(
     resume: bool,
     on_progress: Callable[[Progress], None],
     on_case: Callable[[int, int], None],
+    before_iteration: Callable[[], None] | None = None,
 ) -> Path:
     """Trains a model version.
 
@@ -126,6 +146,8 @@ def train(
             stopped before the first one.
         on_progress: called after each epoch.
         on_case: called with (cases sampled, cases) while the data set is built.
+        before_iteration: called before each iteration; what it raises ends the training, which
+            can be continued from its last whole epoch.
 
     Returns:
         The folder of the new version.
@@ -149,14 +171,29 @@ def train(
         shutil.rmtree(workspace.root, ignore_errors=True)
         _write_json(prepared_file, asdict(_prepare(plan, workspace, on_case)))
     prepared = PreparedData(**json.loads(prepared_file.read_text()))
-    trainer = _trainer(plan, workspace, prepared)
-    trainer.report_progress = on_progress
-    with quiet():
-        if trainer.checkpoint_path.exists():
-            trainer.read_checkpoint()
-        elif plan.start_from is not None:
-            trainer.start_from(load_weights(plan.start_from))
-        trainer.run_training()
+    setup = _setup(plan, workspace)
+    gpus = _gpus(plan, setup)
+    logger.info(
+        "training on %d, validating on %d patients, on %s",
+        len(prepared.train),
+        len(prepared.validation),
+        f"{gpus} GPU(s)" if gpus else "the CPU",
+    )
+    if gpus > 1:
+        train_together(
+            setup,
+            count=gpus,
+            device_type="cuda",
+            on_progress=on_progress,
+            before_iteration=before_iteration,
+        )
+        trainer = setup.trainer(torch.device("cpu"))
+    else:
+        trainer = setup.trainer(torch.device("cuda" if gpus else "cpu"))
+        trainer.report_progress = on_progress
+        trainer.before_iteration = before_iteration
+        with quiet():
+            trainer.run_training()
     plans, description = load_plans(workspace)
     return write_version(
         plan.output / "version",
@@ -172,6 +209,8 @@ def train(
                 "refused_cases": prepared.refused,
                 "label_sha256": prepared.hashes,
                 "partly_contoured": prepared.contoured,
+                "regions_of_interest": prepared.regions,
+                "snapshot_sha256": plan.snapshot_sha256,
                 "augmentation": switches(plan.preset),
                 "epochs": trainer.num_epochs,
                 "iterations_per_epoch": trainer.num_iterations_per_epoch,
@@ -191,7 +230,7 @@ def _prepare(
     """Samples every case, splits by patient, plans and preprocesses."""
     cases = _all_cases(plan)
     patients = sorted({case.case for case in cases} - set(plan.held_out))
-    validation = _validation_patients(patients, plan.seed, plan.validation_share)
+    validation = _validation_cases(plan, patients)
     weights = _repeats(plan, cases)
     spacing = plan.preset.spacing_kji_mm or median_spacing(cases)
     prepared = PreparedData(spacing, held_out=sorted(plan.held_out))
@@ -201,10 +240,12 @@ def _prepare(
             continue
         group = prepared.validation if case.case in validation else prepared.train
         try:
-            for sample in samples_of(case, plan.preset, spacing):
+            for sample in samples_of(case, plan.preset, spacing, found_glands=plan.found_glands):
                 write_sample(sample, plan.preset, workspace)
                 group.setdefault(case.case, []).append(sample.name)
                 _note_contoured(sample, plan.preset, prepared)
+                if sample.region is not None:
+                    prepared.regions[sample.name] = sample.region
         except InputRefusedError as error:
             prepared.refused[case.case] = str(error)
             logger.warning("left out of the training: %s", error)
@@ -251,10 +292,11 @@ def _all_cases(plan: TrainingPlan) -> list[TrainingCase]:
             )
             raise TrainingError(message)
     known = set(images)
-    unknown = [case for case in plan.held_out if case not in known]
-    if unknown:
-        message = f"held out, but not among the cases: {', '.join(unknown)}"
-        raise TrainingError(message)
+    for what, named in (("held out", plan.held_out), ("validated on", plan.validation or ())):
+        unknown = [case for case in named if case not in known]
+        if unknown:
+            message = f"{what}, but not among the cases: {', '.join(unknown)}"
+            raise TrainingError(message)
     return cases
 
 
@@ -268,36 +310,37 @@ def _repeats(plan: TrainingPlan, cases: Sequence[TrainingCase]) -> dict[str, int
     return {case.case: times[case.image.parent] for case in cases}
 
 
-def _validation_patients(patients: Sequence[str], seed: int, share: float) -> set[str]:
-    """A share of the patients; none where there are too few to spare any."""
-    if len(patients) < _FEWEST_FOR_SPLIT or share == 0:
+def _validation_cases(plan: TrainingPlan, cases: Sequence[str]) -> set[str]:
+    """The plan's, or a share of all; none where there are too few to spare any."""
+    if plan.validation is not None:
+        return set(plan.validation)
+    if len(cases) < _FEWEST_FOR_SPLIT or plan.validation_share == 0:
         return set()
-    order = np.random.default_rng(seed).permutation(len(patients))
-    return {patients[n] for n in order[: max(1, round(len(patients) * share))]}
+    order = np.random.default_rng(plan.seed).permutation(len(cases))
+    return {cases[n] for n in order[: max(1, round(len(cases) * plan.validation_share))]}
 
 
-def _trainer(plan: TrainingPlan, workspace: Workspace, prepared: PreparedData) -> ParotidTrainer:
-    workspace.activate()
-    os.environ["nnUNet_n_proc_DA"] = str(plan.processes)  # noqa: SIM112
+def _setup(plan: TrainingPlan, workspace: Workspace) -> TrainerSetup:
     plans, description = _own_plans(plan, workspace)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if plan.processes == 0:
-        # Only without worker processes is the stream of random numbers the seed's alone.
-        np.random.seed(plan.seed)  # noqa: NPY002  (nnU-Net draws from the global state)
-    torch.manual_seed(plan.seed)
-    with quiet():
-        trainer = ParotidTrainer(plans, CONFIGURATION, 0, description, device)
-    trainer.plan_length(
+    if plan.batch_size is not None:
+        plans["configurations"][CONFIGURATION]["batch_size"] = plan.batch_size
+    return TrainerSetup(
+        plans=plans,
+        description=description,
+        workspace=workspace,
         epochs=plan.epochs or plan.preset.epochs,
         iterations=plan.iterations or plan.preset.iterations,
+        seed=plan.seed,
+        processes=plan.processes,
+        start_from=plan.start_from,
     )
-    logger.info(
-        "training on %d, validating on %d patients, on %s",
-        len(prepared.train),
-        len(prepared.validation),
-        device,
-    )
-    return trainer
+
+
+def _gpus(plan: TrainingPlan, setup: TrainerSetup) -> int:
+    """How many are used: each needs a patch of the batch at least."""
+    visible = torch.cuda.device_count()
+    patches: int = setup.plans["configurations"][CONFIGURATION]["batch_size"]
+    return min(visible, plan.device_count or visible, patches)
 
 
 def _own_plans(plan: TrainingPlan, workspace: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -328,13 +371,13 @@ def _own_plans(plan: TrainingPlan, workspace: Workspace) -> tuple[dict[str, Any]
 
 
 def _parent(folder: Path | None) -> dict[str, Any] | None:
-    """The version that a training started from: its weights' hash and its own training."""
+    """The version that a training started from: its weights' hash and what it has ever seen."""
     if folder is None:
         return None
     parent = read_version(folder)
     return {
         "weights_sha256": parent.manifest["sha256"][WEIGHTS],
-        "training": parent.manifest.get("training"),
+        "seen_cases": sorted(seen_cases(parent)),
     }
 
 
