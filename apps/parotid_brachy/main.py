@@ -10,16 +10,24 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.infers.batch import OneDeviceBatchInfer
 from parotid_brachy.lib.infers.catalogue import infer_tasks
 from parotid_brachy.lib.infers.drafting import Drafting
+from parotid_brachy.lib.retraining.job_queue import JobQueue, Trainers
+from parotid_brachy.lib.retraining.promoting import Registers, reconcile
 from parotid_brachy.lib.review.states import ReviewPolicy
+from parotid_brachy.lib.segmentation.registry import Registry
 from parotid_brachy.lib.server.agreement_worker import AgreementWorker
 from parotid_brachy.lib.server.configuration import ServerSettings
 from parotid_brachy.lib.server.install import install_on_running_server
+from parotid_brachy.lib.server.retraining_settings import RetrainingSettings
+from parotid_brachy.lib.server.retraining_worker import RetrainingWorker
 from parotid_brachy.lib.strategies.random import RandomStrategy
+from parotid_brachy.lib.trainers.retraining import Retraining
+from parotid_brachy.lib.trainers.task import train_tasks
 from parotid_brachy.lib.version import project_version
 
 
@@ -31,12 +39,19 @@ class ParotidBrachyApp(MONAILabelApp):
         studies: folder of images, or the address of a DICOMweb archive.
         conf: ``model_dir``: folder of the model versions, if not ``model`` beside this file;
             ``database``: address of a PostgreSQL database, if the store's rows are not to lie in
-            the folder of studies; the rest as :class:`ServerSettings` has it.
+            the folder of studies; the rest as :class:`ServerSettings` and
+            :class:`RetrainingSettings` have it.
+
+    Attributes:
+        retraining: the trainings of these studies; None where nothing is trained.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         install_on_running_server()
-        self._tasks = infer_tasks(Path(conf.get("model_dir") or Path(app_dir) / "model"))
+        self._models = Path(conf.get("model_dir") or Path(app_dir) / "model")
+        self._tasks = infer_tasks(self._models)
+        self._settings = RetrainingSettings.of(conf)
+        self.retraining: Retraining | None = None
         self._drafting = Drafting(self._tasks)
         super().__init__(
             app_dir=app_dir,
@@ -50,6 +65,20 @@ class ParotidBrachyApp(MONAILabelApp):
     def init_infers(self) -> dict[str, InferTask]:
         """The infer tasks by name, the default first."""
         return dict(self._tasks)
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """The train tasks by name, the default first; none over an archive."""
+        studies = self.datastore()
+        if not isinstance(studies, Studies):
+            return {}
+        trainers = Trainers(
+            studies.folder.resolve(),
+            self._models.resolve(),
+            database_url=self.conf.get("database") or None,
+        )
+        queue = JobQueue(studies.store.folder.resolve(), trainers)
+        self.retraining = Retraining(queue, Registry(self._models), self._settings.policy)
+        return dict(train_tasks(self.retraining))
 
     def init_strategies(self) -> dict[str, Strategy]:
         """How the next case to label is chosen."""
@@ -72,10 +101,14 @@ class ParotidBrachyApp(MONAILabelApp):
         )
 
     def server_mode(self, mode: bool) -> None:
-        """Told when this process serves: then contours handed over are compared meanwhile."""
+        """Told when this process serves: then there is other work beside it."""
         super().server_mode(mode)
-        if mode and isinstance(self.datastore(), Studies):
-            AgreementWorker(self.datastore()).start()
+        studies = self.datastore()
+        if mode and isinstance(studies, Studies):
+            AgreementWorker(studies).start()
+            reconcile(Registers(Registry(self._models), studies.store))
+            if self.retraining is not None:
+                RetrainingWorker(studies, self.retraining, self._settings.schedule).start()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Runs an infer task; see :meth:`Drafting.infer`."""

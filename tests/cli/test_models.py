@@ -5,6 +5,7 @@ from tests.segmentation.versions import untrained_registry, write_untrained
 
 from parotid_brachy.lib.cli import models
 from parotid_brachy.lib.cli.main import main
+from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.registry import PLANS, Registry
 
@@ -110,3 +111,31 @@ def test_a_name_that_leads_elsewhere_is_a_wrong_call(call, tmp_path, capsys):
 def test_the_apps_own_registry_is_the_default():
     assert models.SHIPPED.name == "model"
     assert (models.SHIPPED.parent / "lib" / "cli" / "models.py").is_file()
+
+
+def test_prune_removes_old_candidates_and_tells_the_journal(call, root, tmp_path, capsys):
+    for number in range(3):
+        call("add", str(root / "gland" / "first"), "--name", f"candidate{number}")
+    studies = tmp_path / "studies"
+    VersionStore.open(studies / ".parotid").close()
+    capsys.readouterr()
+    assert call("prune", "--keep", "1", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert out.count("would go") == 2
+    assert len(list((root / "gland").glob("candidate*"))) == 3
+    assert call("prune", "--keep", "1", "--studies", str(studies)) == 0
+    assert capsys.readouterr().out.count("removed") == 2
+    assert "gland/first: serves or has served" in out
+    assert len(list((root / "gland").glob("candidate*"))) == 1
+    store = VersionStore.open(studies / ".parotid")
+    entry = store.journal()[-1]
+    store.close()
+    assert entry.action == "prune_models"
+    assert len(entry.details["removed"]["gland"]) == 2
+
+
+def test_prune_without_studies_removes_as_well(call, root, capsys):
+    call("add", str(root / "gland" / "first"), "--name", "candidate")
+    assert call("prune", "--keep", "0") == 0
+    assert "gland/candidate: removed" in capsys.readouterr().out
+    assert call("prune", "--keep", "-1") == 2

@@ -13,7 +13,16 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from parotid_brachy.lib.cli import journal, models, phantom, predict, readers, store, train
+from parotid_brachy.lib.cli import (
+    journal,
+    models,
+    phantom,
+    predict,
+    readers,
+    retrain,
+    store,
+    train,
+)
 from parotid_brachy.lib.errors import ParotidBrachyError, UsageError
 from parotid_brachy.lib.version import project_version
 
@@ -21,7 +30,7 @@ DONE: Final = 0
 REFUSED: Final = 1
 WRONG_CALL: Final = 2
 
-SUBCOMMANDS: Final = (phantom, predict, train, models, readers, store, journal)
+SUBCOMMANDS: Final = (phantom, predict, train, retrain, models, readers, store, journal)
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 

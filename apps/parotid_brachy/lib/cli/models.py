@@ -71,15 +71,27 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     compare.add_argument("--json", action="store_true", help="table and all scores, as JSON")
     compare.set_defaults(run=_compare)
 
+    prune = actions.add_parser(
+        "prune",
+        help="remove old versions that never served",
+        description="Removes candidates that never served, but the newest of each step. What has "
+        "ever served stays.",
+    )
+    prune.add_argument("--keep", type=int, default=5, metavar="N", help="candidates (default 5)")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    _add_journal_options(prune, with_reason=False)
+    prune.set_defaults(run=_prune, reason="")
 
-def _add_journal_options(parser: argparse.ArgumentParser) -> None:
+
+def _add_journal_options(parser: argparse.ArgumentParser, *, with_reason: bool = True) -> None:
     parser.add_argument(
         "--studies", type=Path, metavar="DIR", help="folder of studies whose journal notes it"
     )
     parser.add_argument(
         "--database", metavar="URL", help="where the rows of those studies' store are, if elsewhere"
     )
-    parser.add_argument("--reason", default="", metavar="TEXT", help="for the journal")
+    if with_reason:
+        parser.add_argument("--reason", default="", metavar="TEXT", help="for the journal")
 
 
 def _registry(args: argparse.Namespace) -> Registry:
@@ -175,6 +187,24 @@ def _rollback(args: argparse.Namespace) -> int:
 
             version = roll_back(registers, step, person_at_the_keyboard(), reason=args.reason)
     sys.stdout.write(f"{version.step.value} is now served by {version.name}\n")
+    return 0
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from parotid_brachy.lib.retraining.retention import prune, prune_with_entry
+
+    with _journal(args) as registers:
+        if registers is None or args.dry_run:
+            done = prune(_registry(args), args.keep, dry_run=args.dry_run)
+        else:
+            from parotid_brachy.lib.cli.actor import person_at_the_keyboard
+
+            actor = person_at_the_keyboard()
+            done = prune_with_entry(registers.registry, registers.store, args.keep, actor)
+    for one in done:
+        verb = "would go" if one.is_dry else "removed"
+        sys.stdout.writelines(f"{one.step.value}/{name}: {verb}\n" for name in one.removed)
+        sys.stdout.writelines(f"{one.step.value}/{kept.name}: {kept.why}\n" for kept in one.kept)
     return 0
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import time
+
+import torch
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK, STRUCTURES, Structure
 from parotid_brachy.lib.retraining.comparison import Contender
 from parotid_brachy.lib.retraining.reference import Labels, ReferenceCase
+from parotid_brachy.lib.segmentation.backends import best_backend, best_device
 from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import Step
+from parotid_brachy.lib.segmentation.registry import ModelVersion
 from parotid_brachy.lib.segmentation.two_step import (
     GlandOnly,
     OneStep,
@@ -45,3 +50,16 @@ def contender(model: Model) -> Contender:
         return answer.labels, time.perf_counter() - start
 
     return Contender(model.version.name, predict)
+
+
+def loaded(version: ModelVersion) -> Model:
+    """A version, ready to predict on the best device."""
+    device = best_device()
+    return Model(version, device, best_backend(device))
+
+
+def release_memory() -> None:
+    """Gives back what a training has taken on the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -49,6 +49,18 @@ def exclusive_lock_if_free(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]
         yield is_ours
 
 
+@contextlib.contextmanager
+def held_lock_if_free(path: Path) -> Iterator[int | None]:
+    """Keeps all others out, as far as the lock is free now.
+
+    Yields:
+        The lock's file descriptor, for a child process to inherit, which then holds the lock as
+        long as it lives; None: somebody else has it.
+    """
+    with _opened(path) as descriptor:
+        yield descriptor if _got(descriptor) else None
+
+
 def _got(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,11 +16,11 @@ from monailabel.config import settings as framework
 from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.review.readers import readers_file_of
 from parotid_brachy.lib.review.roles import checked_reader_name
+from parotid_brachy.lib.server.conf_values import ConfValues, nonsense
 
 _KEY_FILE: Final = "token.key"
 _TOKEN_HOURS: Final = (1 / 60, 31 * 24)
 _UPLOAD_MB: Final = (1, 64 * 1024)
-_YES_NO: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class AuthMode(enum.Enum):
@@ -92,12 +92,12 @@ class ServerSettings:
         Raises:
             UsageError: naming the key, its value and what it may be.
         """
-        values = _Values(conf)
+        values = ConfValues(conf)
         is_folder = studies and not studies.startswith(("http://", "https://"))
         usual = readers_file_of(Path(studies)) if is_folder else None
         readers = Path(named) if (named := values.text("readers")) else usual
         beside = usual or readers
-        auth = values.auth()
+        auth = _auth(values)
         loopback_reviewer = values.text("loopback_reviewer")
         if readers is None and (auth is AuthMode.LOCAL or loopback_reviewer):
             message = "with an archive as --studies, say where the readers are: --conf readers FILE"
@@ -107,9 +107,9 @@ class ServerSettings:
             readers_file=readers,
             token_key_file=beside.with_name(_KEY_FILE) if beside else None,
             token_lifetime=timedelta(hours=values.number("token_hours", 12, _TOKEN_HOURS)),
-            oidc=values.oidc() if auth is AuthMode.OIDC else None,
+            oidc=_oidc(values) if auth is AuthMode.OIDC else None,
             loopback_reviewer=checked_reader_name(loopback_reviewer) if loopback_reviewer else None,
-            cors_origins=values.origins(),
+            cors_origins=_origins(values),
             max_upload_bytes=int(values.number("max_upload_mb", 1024, _UPLOAD_MB) * 2**20),
             has_one_reader=values.yes_no("one_reader"),
         )
@@ -133,67 +133,43 @@ class ServerSettings:
         return cls.of(framework.MONAI_LABEL_APP_CONF, studies=framework.MONAI_LABEL_STUDIES)
 
 
-class _Values:
-    """The values that follow ``--conf``, each read as what it should be."""
+def _auth(values: ConfValues) -> AuthMode:
+    text = values.text("auth") or AuthMode.OFF.value
+    try:
+        return AuthMode(text)
+    except ValueError as error:
+        raise nonsense("auth", text, "off, local or oidc") from error
 
-    def __init__(self, conf: Mapping[str, Any]) -> None:
-        self._conf = conf
 
-    def text(self, key: str) -> str:
-        return str(self._conf.get(key, "")).strip()
+def _origins(values: ConfValues) -> tuple[str, ...]:
+    origins = tuple(values.text("cors_origins").replace(",", " ").split())
+    for origin in origins:
+        parts = _split("cors_origins", origin)
+        is_bare = not (parts.path or parts.query or parts.fragment or parts.username)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not is_bare:
+            wanted = "origins such as https://viewer.example.org, with spaces between; never *"
+            raise nonsense("cors_origins", origin, wanted)
+    return origins
 
-    def auth(self) -> AuthMode:
-        text = self.text("auth") or AuthMode.OFF.value
-        try:
-            return AuthMode(text)
-        except ValueError as error:
-            raise _nonsense("auth", text, "off, local or oidc") from error
 
-    def number(self, key: str, default: float, bounds: tuple[float, float]) -> float:
-        text = self.text(key)
-        least, most = bounds
-        try:
-            number = float(text) if text else default
-        except ValueError as error:
-            raise _nonsense(key, text, "a number") from error
-        if not least <= number <= most:
-            raise _nonsense(key, text, f"a number of {least:g} to {most:g}")
-        return number
-
-    def yes_no(self, key: str) -> bool:
-        text = self.text(key).lower() or "false"
-        if text not in _YES_NO:
-            raise _nonsense(key, text, "true or false")
-        return _YES_NO[text]
-
-    def origins(self) -> tuple[str, ...]:
-        origins = tuple(self.text("cors_origins").replace(",", " ").split())
-        for origin in origins:
-            parts = _split("cors_origins", origin)
-            is_bare = not (parts.path or parts.query or parts.fragment or parts.username)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or not is_bare:
-                wanted = "origins such as https://viewer.example.org, with spaces between; never *"
-                raise _nonsense("cors_origins", origin, wanted)
-        return origins
-
-    def oidc(self) -> OidcSettings:
-        issuer, audience = self.text("oidc_issuer"), self.text("oidc_audience")
-        if not issuer or not audience:
-            message = "auth oidc: --conf oidc_issuer URL and --conf oidc_audience NAME are needed"
-            raise UsageError(message)
-        require_secure_url("oidc_issuer", issuer)
-        jwks_url = self.text("oidc_jwks") or None
-        if jwks_url is not None:
-            require_secure_url("oidc_jwks", jwks_url)
-        claims = tuple(self.text("oidc_role_claim").replace(",", " ").split())
-        return OidcSettings(
-            issuer=issuer,
-            audience=audience,
-            jwks_url=jwks_url,
-            role_claims=claims or OidcSettings.role_claims,
-            name_claim=self.text("oidc_name_claim") or OidcSettings.name_claim,
-            client_id=framework.MONAI_LABEL_AUTH_CLIENT_ID,
-        )
+def _oidc(values: ConfValues) -> OidcSettings:
+    issuer, audience = values.text("oidc_issuer"), values.text("oidc_audience")
+    if not issuer or not audience:
+        message = "auth oidc: --conf oidc_issuer URL and --conf oidc_audience NAME are needed"
+        raise UsageError(message)
+    require_secure_url("oidc_issuer", issuer)
+    jwks_url = values.text("oidc_jwks") or None
+    if jwks_url is not None:
+        require_secure_url("oidc_jwks", jwks_url)
+    claims = tuple(values.text("oidc_role_claim").replace(",", " ").split())
+    return OidcSettings(
+        issuer=issuer,
+        audience=audience,
+        jwks_url=jwks_url,
+        role_claims=claims or OidcSettings.role_claims,
+        name_claim=values.text("oidc_name_claim") or OidcSettings.name_claim,
+        client_id=framework.MONAI_LABEL_AUTH_CLIENT_ID,
+    )
 
 
 def require_secure_url(what: str, url: str) -> None:
@@ -206,7 +182,7 @@ def require_secure_url(what: str, url: str) -> None:
     host = parts.hostname or ""
     is_secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_name(host))
     if not is_secure or not host or parts.username is not None or parts.fragment:
-        raise _nonsense(what, url, "an https:// address (http:// on this machine only)")
+        raise nonsense(what, url, "an https:// address (http:// on this machine only)")
 
 
 def is_loopback_name(host: str) -> bool:
@@ -226,9 +202,5 @@ def _split(what: str, url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # out of range, it raises
     except ValueError as error:
-        raise _nonsense(what, url, "an address") from error
+        raise nonsense(what, url, "an address") from error
     return parts
-
-
-def _nonsense(key: str, value: str, wanted: str) -> UsageError:
-    return UsageError(f"{key} {value[:80]!r}: must be {wanted}")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from monailabel.endpoints import batch_infer, datastore, info, model, scoring, train
+from monailabel.endpoints import batch_infer, datastore, info, model, scoring
 
 from parotid_brachy.lib.server import (
     agreement_routes,
@@ -25,18 +25,18 @@ from parotid_brachy.lib.server import (
     proxy,
     review_routes,
     sessions,
+    train_routes,
 )
 from parotid_brachy.lib.server.authorisation import ROUTES
 from parotid_brachy.lib.server.named_tasks import check_task
 from parotid_brachy.lib.server.wire import check_options, checked_id, checked_tag, json_object
 
 # Modules of the framework whose routes are taken over, where none of ours has their address.
-_TAKEN_OVER: Final = (info, model, batch_infer, train, scoring, datastore)
+_TAKEN_OVER: Final = (info, model, batch_infer, scoring, datastore)
 # Which of the app's tasks an argument of a module's routes names; /info/ lists them so.
 _NAMED_TASKS: Final = {
     batch_infer: ("model", "models"),
     scoring: ("method", "scoring"),
-    train: ("model", "trainers"),
 }
 _IDS: Final = ("image", "label", "id")
 _JSON: Final = ("params", "info")
@@ -66,6 +66,7 @@ def _our_routers() -> tuple[APIRouter, ...]:
         image_routes.router(),
         review_routes.router(),
         agreement_routes.router(),
+        train_routes.router(),
         sessions.router(),
         pages.router(),
         proxy.router(),

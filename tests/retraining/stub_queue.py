@@ -1,0 +1,33 @@
+"""A queue whose trainers train nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from parotid_brachy.lib.retraining.job_folder import JobFolder
+from parotid_brachy.lib.retraining.job_queue import JobQueue, Trainers
+from parotid_brachy.lib.retraining.job_status import JobState
+
+ROOT = Path(__file__).parents[2]
+
+
+def stub_queue(store_folder: Path, order: str = "wait") -> JobQueue:
+    """Its trainers wait until they are told to ``finish`` or to ``stop``; see stub_trainer."""
+    store_folder.mkdir(parents=True, exist_ok=True)
+    trainers = Trainers(
+        store_folder,
+        store_folder,
+        niceness=0,
+        environment={"STUB": order, "PYTHONPATH": str(ROOT)},
+        module="tests.retraining.stub_trainer",
+    )
+    return JobQueue(store_folder, trainers)
+
+
+def wait_until(folder: JobFolder, state: JobState) -> None:
+    """Returns when a job is there."""
+    until = time.monotonic() + 60
+    while folder.status.state is not state:
+        assert time.monotonic() < until, folder.status
+        time.sleep(0.02)
