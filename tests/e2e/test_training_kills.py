@@ -3,7 +3,7 @@
 import pytest
 from scripts.measure.training_kills_run import KillPlan, run_kills
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 # The trainer, then the server; each start takes seconds.
 SHORT = KillPlan(who="both", kills=2, ends=0, epochs=6, iterations=1, heads=4)
