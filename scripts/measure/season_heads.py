@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from tqdm import tqdm
 
-from parotid_brachy.lib.anatomy import GLAND, Side
+from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
 from parotid_brachy.lib.imaging.volume import Grid, to_image
 from parotid_brachy.lib.phantom.draw import draw_phantom
@@ -98,8 +98,10 @@ class Cohorts:
 def draw_cohorts(folder: Path, *, before: int, season: int, unseen: int) -> Cohorts:
     """Phantoms after surgery on one side, sides by turns, on a coarse grid.
 
-    The truth is that of organs within the seeds' reach, as readers contour them. Of what was drawn
-    before, nothing is drawn again.
+    The truth is that of organs within the seeds' reach, as readers contour them. Every patient has
+    all of them: the gate refuses a candidate of whose organs no validation patient tells, and
+    with twelve patients a single one may be all there is. Of what was drawn before, nothing is
+    drawn again.
     """
     cohorts = Cohorts.in_folder(folder)
     seed = _FIRST_SEED
@@ -109,13 +111,15 @@ def draw_cohorts(folder: Path, *, before: int, season: int, unseen: int) -> Coho
         known = set(heads.cases)
         for number in range(count):
             side = Side.LEFT if number % 2 == 0 else Side.RIGHT
-            case = f"phantom_{seed}"
-            if case not in known:
+            while (case := f"phantom_{seed}") not in known:
                 phantom = draw_phantom(
                     seed, after_surgery=side, spacing_mm=_SPACING_MM, compact=True
                 )
                 truth = phantom.truth[side][Extent.ROI17]
-                heads.add(case, phantom.volume.voxels, truth, phantom.volume.grid)
+                if set(np.unique(truth)) >= {structure.value for structure in STRUCTURES}:
+                    heads.add(case, phantom.volume.voxels, truth, phantom.volume.grid)
+                    break
+                seed += 1
             seed += 1
             progress.update()
     return cohorts
