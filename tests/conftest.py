@@ -9,6 +9,13 @@ hypothesis.settings.register_profile("ours", database=None, deadline=None, print
 hypothesis.settings.load_profile("ours")
 
 
+@pytest.fixture
+def nnunets_variables_restored(monkeypatch):
+    """A training sets nnU-Net's environment variables; the next test is not to find them."""
+    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
+        monkeypatch.setenv(f"nnUNet_{name}", "0")
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A throw-away PostgreSQL server."""

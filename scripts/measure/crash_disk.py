@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import random
 import subprocess
@@ -12,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+from parotid_brachy.lib.imaging.atomic import is_disk_full
+
 _MIB: Final = 1024**2
 
 
@@ -81,5 +81,5 @@ class Filler(threading.Thread):
             while True:
                 os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, step)
         except OSError as error:
-            if error.errno not in _FULL:
+            if not is_disk_full(error):
                 raise

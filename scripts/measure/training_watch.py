@@ -21,7 +21,7 @@ from scripts.measure.training_studies import TrainingStudies
 
 from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.retraining.job_folder import JobFolder
-from parotid_brachy.lib.retraining.job_processes import MARK, processes_of
+from parotid_brachy.lib.retraining.job_processes import processes_of
 from parotid_brachy.lib.retraining.job_status import JobState
 from parotid_brachy.lib.retraining.promoting import PROMOTE, REFUSE
 from parotid_brachy.lib.review.store import VersionStore
@@ -215,11 +215,10 @@ def trainers_of(job_id: str) -> list[psutil.Process]:
 def orphans(jobs: Sequence[str]) -> list[str]:
     """Whatever in the process table is marked as belonging to one of these jobs."""
     found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            mark = process.environ().get(MARK)
-            if mark in jobs and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(f"{process.pid} of {mark}: {' '.join(process.cmdline())[:120]}")
+    for job in jobs:
+        for process in processes_of(job):
+            with contextlib.suppress(psutil.Error):
+                found.append(f"{process.pid} of {job}: {' '.join(process.cmdline())[:120]}")
     return found
 
 

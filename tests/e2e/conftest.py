@@ -1,6 +1,5 @@
 """A real server process over painted heads, and the stock clients' own code."""
 
-import importlib.util
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import requests
 import SimpleITK as sitk
 import torch
 from monailabel.client import MONAILabelClient
+from scripts.measure.stock_clients import slicer_library
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK
 from parotid_brachy.lib.review.readers import ReadersFile, readers_file_of
@@ -184,17 +184,7 @@ def client(request, server, tmp_path):
     """The stock clients: MONAI Label's Python client, and the 3D Slicer plugin's."""
     if request.param == "python":
         return MONAILabelClient(server.url, tmpdir=str(tmp_path))
-    return slicer_client_module().MONAILabelClient(server.url, tmpdir=str(tmp_path))
-
-
-def slicer_client_module():
-    """The client module of the 3D Slicer plugin that the wheel installs."""
-    plugin = Path(sys.prefix) / "monailabel" / "plugins" / "slicer" / "MONAILabel"
-    path = plugin / "MONAILabelLib" / "client.py"
-    spec = importlib.util.spec_from_file_location("slicer_monailabel_client", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return slicer_library().MONAILabelClient(server.url, tmpdir=str(tmp_path))
 
 
 def _free_port():

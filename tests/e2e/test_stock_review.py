@@ -5,10 +5,7 @@ the module asks 3D Slicer for (showing images, saving the edited segmentation to
 here as Slicer does it.
 """
 
-import functools
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import nrrd
@@ -16,7 +13,8 @@ import numpy as np
 import pytest
 import requests
 import SimpleITK as sitk
-from tests.e2e.conftest import OUR_ASGI, slicer_client_module, write_registry, write_studies
+from scripts.measure.stock_clients import reviewer_library, slicer_library
+from tests.e2e.conftest import OUR_ASGI, write_registry, write_studies
 
 from parotid_brachy.lib.anatomy import GLAND, MANDIBULAR_RAMUS, SKIN, label_values
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
@@ -34,10 +32,7 @@ WAYS = pytest.mark.parametrize("served", [OUR_ASGI, ()], ids=["our-asgi", "plain
 @pytest.fixture(scope="module")
 def reviewer_module():
     """The Reviewer's package as its plugin folder has it."""
-    plugin = Path(sys.prefix) / "monailabel" / "plugins" / "slicer" / "MONAILabelReviewer"
-    sys.path.insert(0, str(plugin))
-    yield importlib.import_module("MONAILabelReviewerLib")
-    sys.path.remove(str(plugin))
+    return reviewer_library()
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +168,6 @@ def saved_by_slicer(path, labels, image, names):
         }
     nrrd.write(str(path), labels.astype(np.uint8), header, index_order="C")
     return path
-
-
-@functools.cache
-def slicer_library():
-    return slicer_client_module()
 
 
 def slicer(server, folder, reader=READER):

@@ -54,9 +54,7 @@ class Watcher:
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
-        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+def own_environment(nnunets_variables_restored, monkeypatch):
     monkeypatch.setattr(step_training, "preset_for", lambda name, step: quick(step, name))
     monkeypatch.setattr(predicting, "best_backend", lambda _: Backend.TORCH)  # ready at once
 

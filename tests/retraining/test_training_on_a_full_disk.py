@@ -15,11 +15,7 @@ from parotid_brachy.lib.retraining.snapshot import SnapshotPolicy
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.registry import Registry
 
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
-        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+pytestmark = pytest.mark.usefixtures("nnunets_variables_restored")
 
 
 @pytest.fixture

@@ -22,10 +22,7 @@ from parotid_brachy.lib.segmentation.trainer_setup import TrainerSetup
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
-        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+pytestmark = pytest.mark.usefixtures("nnunets_variables_restored")
 
 
 @pytest.fixture(scope="module")

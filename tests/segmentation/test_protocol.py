@@ -39,10 +39,7 @@ SPACING = (2.0, 1.0, 1.0)
 both_steps = pytest.mark.parametrize("step", TWO_STEPS, ids=lambda step: step.value)
 
 
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
-        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+pytestmark = pytest.mark.usefixtures("nnunets_variables_restored")
 
 
 @pytest.fixture

@@ -30,11 +30,7 @@ from parotid_brachy.lib.segmentation.trainer import ParotidTrainer
 from parotid_brachy.lib.segmentation.training import TrainingPlan, train
 from parotid_brachy.lib.segmentation.training_cases import find_cases
 
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    for name in ("raw", "preprocessed", "results", "n_proc_DA"):
-        monkeypatch.setenv(f"nnUNet_{name}", "0")  # restored afterwards
+pytestmark = pytest.mark.usefixtures("nnunets_variables_restored")
 
 
 @pytest.fixture(scope="module")

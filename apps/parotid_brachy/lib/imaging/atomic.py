@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -10,6 +11,14 @@ from typing import Final
 
 TEMPORARY_ENDING: Final = ".tmp"
 """What a file ends with that a killed process has left half written; its name begins with a dot."""
+
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether that is what an error says: no space left, or no more for this user."""
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> None:

@@ -16,7 +16,7 @@ from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.roi import Box, canonical_grid
 from parotid_brachy.lib.imaging.sampling import AIR_HU, sample_ct
-from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.imaging.volume import Grid, Volume
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,25 @@ def _body_box(tissue: NDArray[np.bool_], origin_lps_mm: tuple[float, float, floa
         low[axis_ijk] = origin_lps_mm[axis_ijk] + (where[0] - 0.5) * _COARSE_MM[axis_ijk]
         high[axis_ijk] = origin_lps_mm[axis_ijk] + (where[-1] + 0.5) * _COARSE_MM[axis_ijk]
     return Box.of(low, high)
+
+
+def labels_of_side(
+    labels: NDArray[np.uint8], grid: Grid, midplane: Midplane, side: Side
+) -> NDArray[np.uint8]:
+    """The part of a label map that lies on one side of the midplane.
+
+    Args:
+        labels: shape ``grid.shape_kji``.
+        grid: of the map.
+        midplane: of the volume.
+        side: the patient's.
+    """
+    index = np.argwhere(labels > 0)
+    x = grid.to_lps_mm(index[:, ::-1].astype(np.float64))[:, 0]
+    keep = index[x > midplane.x_lps_mm if side is Side.LEFT else x <= midplane.x_lps_mm]
+    own = np.zeros_like(labels)
+    own[tuple(keep.T)] = labels[tuple(keep.T)]
+    return own
 
 
 def _best_mirror(

@@ -8,27 +8,27 @@ from process numbers.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from parotid_brachy.lib.errors import NotFoundError, StoreError, UsageError
-from parotid_brachy.lib.imaging.atomic import synchronise_folder, write_atomically
+from parotid_brachy.lib.imaging.atomic import is_disk_full, synchronise_folder, write_atomically
 from parotid_brachy.lib.retraining.job import Job
 from parotid_brachy.lib.retraining.job_status import JobStatus, now_utc
-from parotid_brachy.lib.review.folder_lock import exclusive_lock_if_free
+from parotid_brachy.lib.review.folder_lock import held_lock_if_free
 from parotid_brachy.lib.segmentation.presets import Step
 
 LOG: Final = "log.txt"
 _REQUEST: Final = "job.json"
 _STATUS: Final = "status.json"
-STOP: Final = "stop"
-LOCK: Final = "lock"
+_STOP: Final = "stop"
+_LOCK: Final = "lock"
 PARTIAL: Final = ".*.part"
 """Folders of jobs that are being made."""
 _RESERVE: Final = ".reserve"
@@ -118,7 +118,7 @@ class JobFolder:
         try:
             _write(self.path / _STATUS, told.to_json())
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            if not is_disk_full(error):
                 raise
             (self.path / _RESERVE).unlink(missing_ok=True)
             _write(self.path / _STATUS, told.to_json())
@@ -131,32 +131,50 @@ class JobFolder:
         Yields:
             Whether it was got.
         """
-        with exclusive_lock_if_free(self.path / LOCK, wait_s=wait_s) as is_ours:
-            if is_ours:
+        with self.held_lock(wait_s=wait_s) as lock:
+            yield lock is not None
+
+    @contextlib.contextmanager
+    def held_lock(self, *, wait_s: float = 0.0) -> Iterator[int | None]:
+        """As :meth:`locked`, for a trainer to inherit.
+
+        Yields:
+            The lock's file descriptor; None: it was not got.
+        """
+        with held_lock_if_free(self.path / _LOCK, wait_s=wait_s) as lock:
+            if lock is not None:
                 with contextlib.suppress(OSError):
                     self._reserve()
-            yield is_ours
+            yield lock
 
     @property
     def is_stop_asked(self) -> bool:
         """Whether somebody wants it to stop."""
-        return (self.path / STOP).exists()
+        return (self.path / _STOP).exists()
 
     def ask_to_stop(self, who: str) -> None:
         """Lets the trainer stop before its next iteration."""
-        write_atomically(self.path / STOP, who.encode())
+        write_atomically(self.path / _STOP, who.encode())
 
     @property
     def stop_asked_by(self) -> str:
         """Who wants it to stop; empty: nobody."""
         try:
-            return (self.path / STOP).read_text(encoding="utf-8")
+            return (self.path / _STOP).read_text(encoding="utf-8")
         except OSError:
             return ""
 
+    @property
+    def seconds_since_stop_asked(self) -> float | None:
+        """For how long it should have stopped; None: nobody wants it to."""
+        try:
+            return time.time() - (self.path / _STOP).stat().st_mtime
+        except OSError:
+            return None
+
     def take_stop_back(self) -> None:
         """Lets it go on."""
-        (self.path / STOP).unlink(missing_ok=True)
+        (self.path / _STOP).unlink(missing_ok=True)
 
     @property
     def log(self) -> Path:

@@ -18,7 +18,7 @@ def processes_of(job_id: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == job_id and process.status() != psutil.STATUS_ZOMBIE:
+            if _is_living_one_of(process, job_id):
                 found.append(process)
     return found
 
@@ -26,13 +26,16 @@ def processes_of(job_id: str) -> list[psutil.Process]:
 def is_alive(pid: int, job_id: str) -> bool:
     """Whether a process runs and is one of a job's."""
     try:
-        process = psutil.Process(pid)
-        is_own: bool = process.environ().get(MARK) == job_id
-        return is_own and bool(process.status() != psutil.STATUS_ZOMBIE)
+        return _is_living_one_of(psutil.Process(pid), job_id)
     except psutil.AccessDenied:  # it runs, and is somebody else's
         return True
     except (psutil.Error, OSError):
         return False
+
+
+def _is_living_one_of(process: psutil.Process, job_id: str) -> bool:
+    is_own: bool = process.environ().get(MARK) == job_id
+    return is_own and bool(process.status() != psutil.STATUS_ZOMBIE)
 
 
 def kill_all_of(job_id: str) -> None:

@@ -15,8 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -29,7 +28,7 @@ from parotid_brachy.lib.errors import (
 )
 from parotid_brachy.lib.retraining import job_processes
 from parotid_brachy.lib.retraining.job import Job, JobPolicy, TrainingChoice
-from parotid_brachy.lib.retraining.job_folder import LOCK, PARTIAL, STOP, JobFolder
+from parotid_brachy.lib.retraining.job_folder import PARTIAL, JobFolder
 from parotid_brachy.lib.retraining.job_status import JobState, JobStatus, now_utc
 from parotid_brachy.lib.review.folder_lock import exclusive_lock, held_lock_if_free
 from parotid_brachy.lib.review.roles import Reader
@@ -90,6 +89,7 @@ class JobQueue:
         self._trainers = trainers
         self._children: list[subprocess.Popen[bytes]] = []
         self._damaged: set[str] = set()
+        self._done: set[str] = set()
 
     def jobs(self) -> list[JobFolder]:
         """All jobs that can be read, the oldest first.
@@ -110,8 +110,11 @@ class JobQueue:
         return JobFolder(self._folder / job_id)
 
     def open_jobs(self) -> list[JobFolder]:
-        """Those that run or wait."""
-        return [one for one in self._folders() if self._is_open(one)]
+        """Those that run or wait.
+
+        Asked for every second: what is done for ever is not read again.
+        """
+        return [one for one in self._folders() if one.id not in self._done and self._is_open(one)]
 
     def add(
         self,
@@ -189,15 +192,16 @@ class JobQueue:
     def look_after(self) -> None:
         """Starts the next trainer if the device is free; buries the dead. Called now and then."""
         self._children = [child for child in self._children if child.poll() is None]
-        if not self.open_jobs():
+        folders = self.open_jobs()
+        if not folders:
             return
         with contextlib.ExitStack() as stack:
             device = stack.enter_context(held_lock_if_free(self._folder / _DEVICE_LOCK))
             if device is None:
-                self._press_those_that_should_stop()
-                self._clear_up_after_the_dead()
+                self._press_those_that_should_stop(folders)
+                self._clear_up_after_the_dead(folders)
                 return
-            for folder in self.open_jobs():
+            for folder in folders:
                 if self._started(folder, device):
                     return
 
@@ -210,7 +214,7 @@ class JobQueue:
 
     def _start_if_it_may_run(self, folder: JobFolder, device: int) -> bool:
         """Starts a job's trainer; the locks are the trainer's from then on."""
-        with held_lock_if_free(folder.path / LOCK) as lock:
+        with folder.held_lock() as lock:
             if lock is None:
                 return False
             status = folder.status
@@ -263,17 +267,18 @@ class JobQueue:
                 start_new_session=True,
             )
 
-    def _press_those_that_should_stop(self) -> None:
+    @staticmethod
+    def _press_those_that_should_stop(folders: Sequence[JobFolder]) -> None:
         """Kills trainers that did not stop in time; what they wrote is whole all the same."""
-        for folder in self.open_jobs():
-            with contextlib.suppress(OSError):
-                asked = (folder.path / STOP).stat().st_mtime
-                if time.time() - asked > _STOPS_WITHIN_S:
-                    job_processes.kill_all_of(folder.id)
+        for folder in folders:
+            asked_s = folder.seconds_since_stop_asked
+            if asked_s is not None and asked_s > _STOPS_WITHIN_S:
+                job_processes.kill_all_of(folder.id)
 
-    def _clear_up_after_the_dead(self) -> None:
+    @staticmethod
+    def _clear_up_after_the_dead(folders: Sequence[JobFolder]) -> None:
         """Kills what a dead trainer has left, which may have inherited its locks."""
-        for folder in self.open_jobs():
+        for folder in folders:
             status = folder.status
             pid = status.pid if status.state is JobState.RUNNING else None
             if pid is not None and not job_processes.is_alive(pid, folder.id):
@@ -295,10 +300,13 @@ class JobQueue:
 
     def _is_open(self, folder: JobFolder) -> bool:
         try:
-            return folder.status.state.is_open
+            state = folder.status.state
         except StoreError as error:
             self._warn_once(folder, error)
             return False
+        if state is JobState.DONE:
+            self._done.add(folder.id)
+        return state.is_open
 
     def _warn_once(self, folder: JobFolder, error: ParotidBrachyError) -> None:
         """It is looked at every second."""

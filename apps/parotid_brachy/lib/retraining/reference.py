@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
-from parotid_brachy.lib.imaging.half_head import find_midplane
+from parotid_brachy.lib.imaging.half_head import find_midplane, labels_of_side
 from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.retraining.snapshot import Snapshot
 from parotid_brachy.lib.retraining.training_folder import IMAGES, LABELS
@@ -76,7 +76,7 @@ class ReferenceCase:
             InputRefusedError: no gland is contoured on the side.
         """
         midplane = find_midplane(volume)
-        halves = {one: _half(labels, volume.grid, midplane.x_lps_mm, one) for one in Side}
+        halves = {one: labels_of_side(labels, volume.grid, midplane, one) for one in Side}
         sizes = {one: int((half == GLAND.value).sum()) for one, half in halves.items()}
         if not midplane.is_believed and any(sizes.values()):
             # Half a head: all that is contoured is of one side, the one with more of the gland.
@@ -133,13 +133,3 @@ def references_from(images: Path, labels: Path) -> Iterator[ReferenceCase]:
 def _read(one: TrainingCase) -> ReferenceCase:
     volume = read_volume(one.image, case=one.case)
     return ReferenceCase.of(volume, read_label_map(one.labels, volume.grid), side=one.side)
-
-
-def _half(labels: Labels, grid: Grid, x_lps_mm: float, side: Side) -> Labels:
-    """The part of a map that lies on one side of the midplane."""
-    index = np.argwhere(labels > 0)
-    x = grid.to_lps_mm(index[:, ::-1].astype(np.float64))[:, 0]
-    keep = index[x > x_lps_mm if side is Side.LEFT else x <= x_lps_mm]
-    own = np.zeros_like(labels)
-    own[tuple(keep.T)] = labels[tuple(keep.T)]
-    return own

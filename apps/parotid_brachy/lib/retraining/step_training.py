@@ -73,10 +73,10 @@ class StepTraining:
         except ModelRefusedError:
             pass  # not trained to its end yet
         found = None
-        if self.step.crops_to_roi and not is_begun(output):
-            self._find_glands(snapshot)
         if self.step.crops_to_roi:
             found = self.folder / GLANDS
+            if not is_begun(output):
+                self._find_glands(snapshot)
         plan = self._plan(snapshot, output, preset=self.preset, start_from=self._start_from())
         plan = replace(
             plan,

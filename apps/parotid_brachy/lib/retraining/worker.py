@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import logging
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from parotid_brachy.lib.errors import ParotidBrachyError, StoreFullError
+from parotid_brachy.lib.imaging.atomic import is_disk_full
 from parotid_brachy.lib.retraining.job_folder import JobFolder
 from parotid_brachy.lib.retraining.job_queue import DATABASE_VARIABLE
 from parotid_brachy.lib.retraining.job_status import JobState, JobStatus, Phase, now_utc
@@ -199,21 +199,14 @@ class JobRun:
 
 
 def _in_words(error: ParotidBrachyError | OSError) -> str:
-    full = isinstance(error, StoreFullError) or (
-        isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-    )
-    if full or _is_full_behind(error):
+    is_full = is_disk_full(error) or is_disk_full(error.__cause__)
+    if is_full or isinstance(error, StoreFullError):
         return _full_in_words(str(error))
     return str(error)
 
 
 def _full_in_words(why: str) -> str:
     return f"the disk is full ({why}). Free space; it goes on from the last whole epoch."
-
-
-def _is_full_behind(error: BaseException) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,23 +42,23 @@ def exclusive_lock_if_free(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]
     Yields:
         Whether the lock was got.
     """
-    until = time.monotonic() + wait_s
-    with _opened(path) as descriptor:
-        while not (is_ours := _got(descriptor)) and time.monotonic() < until:
-            time.sleep(_PAUSE_S)
-        yield is_ours
+    with held_lock_if_free(path, wait_s=wait_s) as descriptor:
+        yield descriptor is not None
 
 
 @contextlib.contextmanager
-def held_lock_if_free(path: Path) -> Iterator[int | None]:
-    """Keeps all others out, as far as the lock is free now.
+def held_lock_if_free(path: Path, *, wait_s: float = 0.0) -> Iterator[int | None]:
+    """Keeps all others out, if they leave within some seconds.
 
     Yields:
         The lock's file descriptor, for a child process to inherit, which then holds the lock as
         long as it lives; None: somebody else has it.
     """
+    until = time.monotonic() + wait_s
     with _opened(path) as descriptor:
-        yield descriptor if _got(descriptor) else None
+        while not (is_ours := _got(descriptor)) and time.monotonic() < until:
+            time.sleep(_PAUSE_S)
+        yield descriptor if is_ours else None
 
 
 def _got(descriptor: int) -> bool:

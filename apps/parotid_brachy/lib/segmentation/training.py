@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -16,6 +15,7 @@ import torch
 
 from parotid_brachy.lib.errors import InputRefusedError, TrainingError
 from parotid_brachy.lib.imaging.atomic import write_atomically
+from parotid_brachy.lib.imaging.file_hash import sha256_of
 from parotid_brachy.lib.segmentation.distributed import train_together
 from parotid_brachy.lib.segmentation.planning import (
     CONFIGURATION,
@@ -250,8 +250,8 @@ def _prepare(
             prepared.refused[case.case] = str(error)
             logger.warning("left out of the training: %s", error)
         else:
-            digest = hashlib.sha256(case.labels.read_bytes()).hexdigest()
-            prepared.hashes[f"{case.case}/{case.side.value if case.side else 'any'}"] = digest
+            side = case.side.value if case.side else "any"
+            prepared.hashes[f"{case.case}/{side}"] = sha256_of(case.labels)
     on_case(len(cases), len(cases))
     if not prepared.train:
         reasons = "; ".join(prepared.refused.values()) or "no labelled gland in any case"

@@ -22,7 +22,7 @@ from parotid_brachy.lib.anatomy import (
 )
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
-from parotid_brachy.lib.imaging.half_head import find_midplane, half_head_box
+from parotid_brachy.lib.imaging.half_head import find_midplane, half_head_box, labels_of_side
 from parotid_brachy.lib.imaging.roi import canonical_grid, within_reach
 from parotid_brachy.lib.imaging.sampling import sample_ct, sample_labels
 from parotid_brachy.lib.imaging.volume import Grid, Volume
@@ -100,7 +100,7 @@ def samples_of(
     labels = read_label_map(case.labels, volume.grid)
     midplane = find_midplane(volume)
     for side in (case.side,) if case.side else (Side.LEFT, Side.RIGHT):
-        own = labels if case.side else _of_side(labels, volume.grid, midplane.x_lps_mm, side)
+        own = labels if case.side else labels_of_side(labels, volume.grid, midplane, side)
         if not (own == GLAND.value).any() or not np.isin(own, needed).any():
             continue
         empty = False
@@ -120,16 +120,6 @@ def samples_of(
         what = "gland" if preset.step is Step.GLAND else "gland with an organ at risk"
         message = f"{case.labels}: nothing to learn in it (no {what} on its side)"
         raise InputRefusedError(message)
-
-
-def _of_side(labels: NDArray[np.uint8], grid: Grid, x_lps_mm: float, side: Side) -> Any:
-    """The part of a map that lies on one side of the midplane."""
-    index = np.argwhere(labels > 0)
-    x = grid.to_lps_mm(index[:, ::-1].astype(np.float64))[:, 0]
-    keep = index[x > x_lps_mm if side is Side.LEFT else x <= x_lps_mm]
-    own = np.zeros_like(labels)
-    own[tuple(keep.T)] = labels[tuple(keep.T)]
-    return own
 
 
 def _sample(
