@@ -1,0 +1,1 @@
+"""DICOM in and out: series, segmentations, structure sets, de-identification."""

@@ -1,0 +1,1 @@
+"""CT series into a folder of studies: sources, checks, conversion in a child process."""

@@ -1,0 +1,1 @@
+"""RT Structure Sets (RTSTRUCT), written and read here."""
