@@ -12,7 +12,11 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from parotid_brachy.lib.datastore.approved_sending import ApprovedSending
+from parotid_brachy.lib.datastore.archive_studies import ArchiveStudies
 from parotid_brachy.lib.datastore.studies import Studies
+from parotid_brachy.lib.dicomweb.archive import Archive
+from parotid_brachy.lib.dicomweb.orthanc import RemovingArchive
 from parotid_brachy.lib.infers.batch import OneDeviceBatchInfer
 from parotid_brachy.lib.infers.catalogue import infer_tasks
 from parotid_brachy.lib.infers.drafting import Drafting
@@ -21,6 +25,12 @@ from parotid_brachy.lib.retraining.promoting import Registers, reconcile
 from parotid_brachy.lib.review.states import ReviewPolicy
 from parotid_brachy.lib.segmentation.registry import Registry
 from parotid_brachy.lib.server.agreement_worker import AgreementWorker
+from parotid_brachy.lib.server.archive_settings import (
+    archive_access,
+    is_archive,
+    studies_folder,
+)
+from parotid_brachy.lib.server.archive_worker import ArchiveWorker
 from parotid_brachy.lib.server.configuration import ServerSettings
 from parotid_brachy.lib.server.install import install_on_running_server
 from parotid_brachy.lib.server.retraining_settings import RetrainingSettings
@@ -39,11 +49,13 @@ class ParotidBrachyApp(MONAILabelApp):
         studies: folder of images, or the address of a DICOMweb archive.
         conf: ``model_dir``: folder of the model versions, if not ``model`` beside this file;
             ``database``: address of a PostgreSQL database, if the store's rows are not to lie in
-            the folder of studies; the rest as :class:`ServerSettings` and
+            the folder of studies; ``studies_folder``: where an archive's images and contours are
+            kept; the rest as :class:`ServerSettings` and
             :class:`RetrainingSettings` have it.
 
     Attributes:
         retraining: the trainings of these studies; None where nothing is trained.
+        sending: the outbox of an archive's studies; None where nothing is sent.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -52,6 +64,7 @@ class ParotidBrachyApp(MONAILabelApp):
         self._tasks = infer_tasks(self._models)
         self._settings = RetrainingSettings.of(conf)
         self.retraining: Retraining | None = None
+        self.sending: ApprovedSending | None = None
         self._drafting = Drafting(self._tasks)
         super().__init__(
             app_dir=app_dir,
@@ -89,21 +102,25 @@ class ParotidBrachyApp(MONAILabelApp):
         return OneDeviceBatchInfer()
 
     def init_datastore(self) -> Datastore:
-        """A folder of studies of ours; archives as the framework knows them."""
-        if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
-        return Studies(
-            self.studies,
-            database_url=self.conf.get("database") or None,
-            policy=ReviewPolicy(
-                has_one_reader=ServerSettings.of(self.conf, studies=self.studies).has_one_reader
-            ),
-        )
+        """A folder of studies, or an archive over DICOMweb."""
+        settings = ServerSettings.of(self.conf, studies=self.studies)
+        policy = ReviewPolicy(has_one_reader=settings.has_one_reader)
+        database_url = self.conf.get("database") or None
+        if not is_archive(self.studies):
+            return Studies(self.studies, database_url=database_url, policy=policy)
+        folder = studies_folder(self.conf, self.studies)
+        archive = Archive(archive_access(self.studies))
+        return ArchiveStudies(archive, folder, database_url=database_url, policy=policy)
 
     def server_mode(self, mode: bool) -> None:
         """Told when this process serves: then there is other work beside it."""
         super().server_mode(mode)
         studies = self.datastore()
+        if mode and isinstance(studies, ArchiveStudies):
+            if ServerSettings.of(self.conf, studies=self.studies).sends_approved:
+                archive = RemovingArchive(archive_access(self.studies))
+                self.sending = ApprovedSending(studies, archive)
+            ArchiveWorker(studies, self.sending).start()
         if mode and isinstance(studies, Studies):
             AgreementWorker(studies).start()
             reconcile(Registers(Registry(self._models), studies.store))

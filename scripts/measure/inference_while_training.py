@@ -58,7 +58,7 @@ class InferencePlan:
     count: int = 100
     task: str = "two_step"
     spacing_mm: tuple[float, float, float] = _SPACING_MM
-    iterations: int = 50
+    iterations: int = 5
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,21 @@ def test_a_provider_needs_issuer_and_audience_only():
     assert (oidc.role_claims, oidc.name_claim) == (("groups",), "email")
 
 
-def test_an_archives_readers_lie_where_the_configuration_says():
-    conf = {"auth": "local", "readers": "/etc/parotid/readers.json"}
-    settings = ServerSettings.of(conf, studies="https://archive/dicom-web")
-    assert settings.token_key_file == Path("/etc/parotid/token.key")
+def test_an_archives_readers_lie_in_the_folder_that_keeps_its_contours(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    conf = {"auth": "local"}
+    settings = ServerSettings.of(conf, studies="https://archive:8043/dicom-web/")
+    (name,) = settings.readers_file.relative_to(tmp_path / "parotid-brachy").parts[:1]
+    assert name.startswith("archive-")
+    assert settings.token_key_file == settings.readers_file.with_name("token.key")
+    same = ServerSettings.of(conf, studies="https://archive:8043/dicom-web")
+    assert same.readers_file == settings.readers_file
+    other = ServerSettings.of(conf, studies="https://archive:8044/dicom-web")
+    assert other.readers_file != settings.readers_file
+    named = ServerSettings.of(conf | {"studies_folder": "/data/kept"}, studies="https://archive")
+    assert named.readers_file == Path("/data/kept/.parotid/readers.json")
+    with pytest.raises(UsageError, match="studies_folder"):
+        ServerSettings.of(conf | {"studies_folder": "kept"}, studies="https://archive")
 
 
 @pytest.mark.parametrize(
@@ -91,9 +102,9 @@ def test_nonsense_is_told_at_the_start(conf, named):
 
 
 @pytest.mark.parametrize("conf", [{"auth": "local"}, {"loopback_reviewer": "rob"}])
-def test_an_archive_has_no_folder_for_readers(conf):
+def test_without_studies_the_readers_must_be_named(conf):
     with pytest.raises(UsageError, match="--conf readers"):
-        ServerSettings.of(conf, studies="http://archive/dicom-web")
+        ServerSettings.of(conf, studies="")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/realms/x", "http://localhost/realms/x"])

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from parotid_brachy.lib.cli import (
+    export,
+    import_series,
     journal,
     models,
     phantom,
@@ -30,7 +32,18 @@ DONE: Final = 0
 REFUSED: Final = 1
 WRONG_CALL: Final = 2
 
-SUBCOMMANDS: Final = (phantom, predict, train, retrain, models, readers, store, journal)
+SUBCOMMANDS: Final = (
+    phantom,
+    import_series,
+    predict,
+    train,
+    retrain,
+    models,
+    readers,
+    store,
+    journal,
+    export,
+)
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 

@@ -24,7 +24,13 @@ from parotid_brachy.lib.datastore.wire_records import (
     object_record,
     offers_of,
 )
-from parotid_brachy.lib.errors import ConflictError, NotFoundError, TooLargeError, UsageError
+from parotid_brachy.lib.errors import (
+    ConflictError,
+    NotFoundError,
+    StoreFullError,
+    TooLargeError,
+    UsageError,
+)
 from parotid_brachy.lib.review.consensus_set import ConsensusSet
 from parotid_brachy.lib.review.quarantine import Quarantine
 from parotid_brachy.lib.review.records import INITIAL_TAG, STORE_FOLDER, CaseFilter, Kind, Version
@@ -50,6 +56,7 @@ class Studies(Datastore):
         folder: of the studies.
         database_url: of a PostgreSQL database for the store's rows; None: SQLite in the folder.
         policy: what the team has agreed on.
+        images: of the cases, where they are not simply the folder's files.
     """
 
     def __init__(
@@ -58,9 +65,10 @@ class Studies(Datastore):
         *,
         database_url: str | None = None,
         policy: ReviewPolicy | None = None,
+        images: StudyImages | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.images = StudyImages(self.folder)
+        self.images = images or StudyImages(self.folder)
         own = self.folder / STORE_FOLDER
         self.store = VersionStore.open(own, database_url=database_url)
         self.workflow = Workflow(
@@ -81,8 +89,13 @@ class Studies(Datastore):
         """Takes notice of images that came or went."""
         files = self.images.files()
         if files is not self._registered:
-            self.store.register(files)
+            self.store.register(files, notes=self._notes_on(files))
             self._registered = files
+
+    def _notes_on(self, files: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+        """What is noted about the images of cases that are new, by case."""
+        del files
+        return {}
 
     def name(self) -> str:
         """The folder's name."""
@@ -127,7 +140,7 @@ class Studies(Datastore):
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """What is noted about a case's image."""
         self.refresh()
-        path = self.images.path_of(image_id)
+        path = self.images.place_of(image_id)
         return {**image_record(self.store.case(image_id))["info"], "path": str(path)}
 
     def update_image_info(self, image_id: str, info: Mapping[str, Any]) -> None:
@@ -196,15 +209,32 @@ class Studies(Datastore):
             raise NotFoundError(message)
         return version
 
-    def newest_label(self, case: str, reader: Reader) -> str | None:
-        """Where the label map is that a reader sees and that was saved last; drafts come last."""
+    def newest_version(self, case: str, reader: Reader) -> Version | None:
+        """The version that a reader sees and that was saved last; drafts come last."""
         self.refresh()
         seen = []
         for tag in self._overview(case).versions:
             with contextlib.suppress(NotFoundError):  # another's contours of a consensus case
                 seen.append(self.label_version(case, tag, reader))
         seen.sort(key=lambda version: (version.kind is not Kind.DRAFT, version.number))
-        return str(self.store.path_of(seen[-1].file)) if seen else None
+        return seen[-1] if seen else None
+
+    def newest_label(self, case: str, reader: Reader) -> str | None:
+        """Where the label map of :meth:`newest_version` is."""
+        version = self.newest_version(case, reader)
+        return None if version is None else str(self.store.path_of(version.file))
+
+    def remember_served(self, version: Version, reader: Reader) -> None:
+        """Remembers what a reader saw last; a full disk does not keep anybody from seeing it.
+
+        An older memory that stays makes a later approval ask to load the contours again.
+        """
+        try:
+            self.store.note_served(version.case, version.tag, reader.name, version.number)
+        except StoreFullError as error:
+            logger.warning(
+                "%s: not remembered that %s saw it: %s", version.case, reader.name, error
+            )
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
         """Where the label map under a tag is."""

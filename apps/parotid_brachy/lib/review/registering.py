@@ -71,12 +71,24 @@ def difference(connection: Connection, images: Mapping[str, str]) -> Difference:
     )
 
 
-def follow(connection: Connection, found: Difference, now: datetime) -> None:
-    """Makes the store's cases those of the folder, with one entry in the journal."""
+def follow(
+    connection: Connection,
+    found: Difference,
+    now: datetime,
+    *,
+    notes: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Makes the store's cases those of the folder, with one entry in the journal.
+
+    Args:
+        connection: within a transaction.
+        found: how they differ.
+        now: when.
+        notes: what is noted about the images of new cases, by case.
+    """
     if found.new:
-        connection.execute(
-            insert(cases), [_new(case, name, now) for case, name in found.new.items()]
-        )
+        new = [_new(case, name, now, notes.get(case, {})) for case, name in found.new.items()]
+        connection.execute(insert(cases), new)
     there = update(cases).where(cases.c.id == bindparam("case"))
     if found.back:
         connection.execute(
@@ -96,7 +108,7 @@ def follow(connection: Connection, found: Difference, now: datetime) -> None:
     )
 
 
-def _new(case: str, name: str, now: datetime) -> dict[str, object]:
+def _new(case: str, name: str, now: datetime, notes: Mapping[str, str]) -> dict[str, object]:
     return {
         "id": case,
         "image_name": name,
@@ -105,6 +117,6 @@ def _new(case: str, name: str, now: datetime) -> dict[str, object]:
         "is_present": True,
         "created": now,
         "changed": now,
-        "image_info": {},
+        "image_info": dict(notes),
         "random_key": random.randrange(RANDOM_KEYS),  # noqa: S311
     }

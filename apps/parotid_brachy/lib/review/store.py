@@ -140,11 +140,14 @@ class VersionStore(StoreReading):
             if writing.unclaimed:
                 self._discard(writing.unclaimed)
 
-    def register(self, images: Mapping[str, str]) -> None:
+    def register(
+        self, images: Mapping[str, str], *, notes: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         """Makes the store's cases those of the folder.
 
         Args:
             images: file names of all images that are there, by case.
+            notes: what is noted about the images of cases that are new, by case.
 
         Raises:
             UsageError: no case can be called so.
@@ -156,7 +159,8 @@ class VersionStore(StoreReading):
         with self.database.writing() as connection:
             found = registering.difference(connection, images)
             if found:
-                registering.follow(connection, found, datetime.now(timezone.utc))
+                now = datetime.now(timezone.utc)
+                registering.follow(connection, found, now, notes=notes or {})
 
     def keep_image_info(self, case: str, info: Mapping[str, Any]) -> None:
         """Adds to what is noted about a case's image.

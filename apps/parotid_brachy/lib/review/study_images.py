@@ -62,8 +62,8 @@ class StudyImages:
                 self._seen_ns = (changed_ns, time.time_ns())
             return self._files
 
-    def path_of(self, case: str) -> Path:
-        """Where a case's image is.
+    def place_of(self, case: str) -> Path:
+        """Where a case's image has its place, whether or not it is there yet.
 
         Raises:
             NotFoundError: there is no such case.
@@ -73,6 +73,14 @@ class StudyImages:
             message = f"no case {case[:60]!r} in the studies; /datastore/ lists them"
             raise NotFoundError(message)
         return self._folder / name
+
+    def path_of(self, case: str) -> Path:
+        """Where a case's image is, to be read.
+
+        Raises:
+            NotFoundError: there is no such case.
+        """
+        return self.place_of(case)
 
     def grid_of(self, case: str) -> Grid:
         """The grid of a case's image.

@@ -16,6 +16,7 @@ from monailabel.config import settings as framework
 from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.review.readers import readers_file_of
 from parotid_brachy.lib.review.roles import checked_reader_name
+from parotid_brachy.lib.server.archive_settings import studies_folder
 from parotid_brachy.lib.server.conf_values import ConfValues, nonsense
 
 _KEY_FILE: Final = "token.key"
@@ -69,6 +70,7 @@ class ServerSettings:
         cors_origins: other web sites that may use this server.
         max_upload_bytes: largest body of a request.
         has_one_reader: the team has one reader, who approves what he or she contoured.
+        sends_approved: approved contours of an archive's cases are sent to it.
     """
 
     auth: AuthMode = AuthMode.OFF
@@ -80,6 +82,7 @@ class ServerSettings:
     cors_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 1024 * 2**20
     has_one_reader: bool = False
+    sends_approved: bool = True
 
     @classmethod
     def of(cls, conf: Mapping[str, Any], *, studies: str) -> ServerSettings:
@@ -93,14 +96,13 @@ class ServerSettings:
             UsageError: naming the key, its value and what it may be.
         """
         values = ConfValues(conf)
-        is_folder = studies and not studies.startswith(("http://", "https://"))
-        usual = readers_file_of(Path(studies)) if is_folder else None
+        usual = readers_file_of(studies_folder(conf, studies)) if studies else None
         readers = Path(named) if (named := values.text("readers")) else usual
         beside = usual or readers
         auth = _auth(values)
         loopback_reviewer = values.text("loopback_reviewer")
         if readers is None and (auth is AuthMode.LOCAL or loopback_reviewer):
-            message = "with an archive as --studies, say where the readers are: --conf readers FILE"
+            message = "no --studies are served; say where the readers are: --conf readers FILE"
             raise UsageError(message)
         return cls(
             auth=auth,
@@ -112,6 +114,7 @@ class ServerSettings:
             cors_origins=_origins(values),
             max_upload_bytes=int(values.number("max_upload_mb", 1024, _UPLOAD_MB) * 2**20),
             has_one_reader=values.yes_no("one_reader"),
+            sends_approved=values.yes_no("send_approved", default=True),
         )
 
     @classmethod

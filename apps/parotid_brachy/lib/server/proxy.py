@@ -11,17 +11,16 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import anyio.to_thread
-import google.auth
-import google.auth.transport.requests
 import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from monailabel.config import settings
 
+from parotid_brachy.lib.dicomweb.access import ArchiveAccess
 from parotid_brachy.lib.errors import NotFoundError, UsageError
+from parotid_brachy.lib.server.archive_settings import archive_access, is_archive
 from parotid_brachy.lib.server.refusals import RequestRefusedError
 
 logger = logging.getLogger(__name__)
@@ -85,29 +84,28 @@ def _reader_of(operation: str) -> Callable[[Request, str], Awaitable[Response]]:
 
 
 async def _read(http: Request, operation: str, path: str) -> Response:
-    root = settings.MONAI_LABEL_STUDIES.rstrip("/")
-    if not root.startswith(("http://", "https://")):
+    studies = settings.MONAI_LABEL_STUDIES
+    if not is_archive(studies):
         message = "no DICOMweb archive is served here, but a folder of studies"
         raise NotFoundError(message)
+    access = archive_access(studies)
     resource = checked_resource(path)
-    prefix = _prefix(operation, resource)
+    prefix = _prefix(operation, resource, access)
     client = httpx.AsyncClient(
-        timeout=httpx.Timeout(
-            settings.MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT, connect=_CONNECT_TIMEOUT_S
-        ),
+        timeout=httpx.Timeout(access.read_timeout_s, connect=_CONNECT_TIMEOUT_S),
         follow_redirects=False,
         trust_env=False,
-        auth=_credentials(root),
+        auth=access.credentials,
     )
     try:
         request = client.build_request(
             http.method,
-            f"{root}/{prefix}/{resource}" if prefix else f"{root}/{resource}",
+            access.url(prefix, resource),
             params=httpx.QueryParams(http.url.query),
             headers={
                 "Accept": http.headers.get("accept", "*/*"),
                 "Accept-Encoding": "identity",
-                **await _google_authorisation(root),
+                **await anyio.to_thread.run_sync(access.headers),
             },
         )
         answer = await client.send(request, stream=True)
@@ -136,35 +134,13 @@ async def _content(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncIt
         await client.aclose()
 
 
-def _prefix(operation: str, resource: str) -> str:
+def _prefix(operation: str, resource: str, access: ArchiveAccess) -> str:
     # Some versions of OHIF ask for metadata by QIDO.
     if operation == "wado" or (operation == "qido" and resource.endswith("/metadata")):
-        prefix = settings.MONAI_LABEL_WADO_PREFIX
-    elif operation == "qido":
-        prefix = settings.MONAI_LABEL_QIDO_PREFIX
-    else:
-        prefix = settings.MONAI_LABEL_STOW_PREFIX if operation == "stow" else ""
-    return (prefix or "").strip("/")
-
-
-def _credentials(root: str) -> tuple[str, str] | None:
-    name, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-    return (name, password) if name and password and not _is_google(root) else None
-
-
-async def _google_authorisation(root: str) -> dict[str, str]:
-    return await anyio.to_thread.run_sync(_google_token) if _is_google(root) else {}
-
-
-def _google_token() -> dict[str, str]:
-    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    credentials.refresh(google.auth.transport.requests.Request())  # type: ignore[no-untyped-call]
-    return {"Authorization": f"Bearer {credentials.token}"}
-
-
-def _is_google(root: str) -> bool:
-    parts = urlsplit(root)
-    return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
+        return access.wado_prefix
+    if operation == "qido":
+        return access.qido_prefix
+    return access.stow_prefix if operation == "stow" else ""
 
 
 def _refusal(status: int) -> RequestRefusedError:

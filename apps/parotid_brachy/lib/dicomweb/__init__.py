@@ -1,0 +1,1 @@
+"""DICOMweb (PS3.18): the archive's series as cases, and approved contours sent back to it."""
