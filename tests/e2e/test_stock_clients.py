@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 def test_models_are_listed_with_labels_and_options(client):
     info = client.info()
-    assert list(info["models"]) == ["two_step", "parotid_gland", "organs_at_risk"]
+    assert list(info["models"]) == ["two_step", "parotid_gland", "organs_at_risk", "contours"]
     two_step = info["models"]["two_step"]
     assert two_step["type"] == "segmentation"
     assert two_step["dimension"] == 3

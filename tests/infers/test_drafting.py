@@ -148,6 +148,32 @@ def test_options_reach_the_task_as_types(infer, tasks):
     assert options.keep_beyond_reach
 
 
+@pytest.mark.parametrize("side", Side)
+def test_the_side_that_the_cases_facts_state_reaches_the_task(infer, tasks, studies, side):
+    studies.store.keep_image_info("case_a", {"facts": {"side": side.value}})
+    infer(side="auto")
+    infer(side="right", save_label=False)
+    (_, automatic, _), (_, chosen, _) = tasks["boxes"].asked
+    assert (automatic.side, automatic.for_core().recorded_side) == (None, side)
+    assert (chosen.for_core().side, chosen.for_core().recorded_side) == (Side.RIGHT, side)
+
+
+def test_facts_that_name_no_side_and_received_files_have_no_recorded_one(infer, tasks, studies):
+    infer()
+    studies.store.keep_image_info("case_a", {"facts": {"side": "up"}})
+    infer()
+    studies.store.keep_image_info("case_a", {"facts": ["left"]})
+    infer()
+    infer(image=Path(studies.get_image_uri("case_a")))
+    assert [options.recorded_side for _, options, _ in tasks["boxes"].asked] == [None] * 4
+
+
+def test_a_client_cannot_state_the_recorded_side(infer, tasks):
+    infer(recorded_side="left")
+    ((_, options, _),) = tasks["boxes"].asked
+    assert options.recorded_side is None
+
+
 def test_a_received_file_is_labelled_without_a_draft(infer, studies):
     infer(image=Path(studies.get_image_uri("case_a")))
     assert studies.get_labels_by_image_id("case_a") == {}

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from parotid_brachy.lib.review.readers import ReadersFile
 from parotid_brachy.lib.review.roles import Role
-from parotid_brachy.lib.server import login, refusals
+from parotid_brachy.lib.server import login, login_page, refusals
 from parotid_brachy.lib.server.authentication import Authenticator
 from parotid_brachy.lib.server.authorisation import ROUTES
 from parotid_brachy.lib.server.configuration import ServerSettings
@@ -72,6 +72,7 @@ def guarded(folder: Path, **conf):
     authenticator = Authenticator(settings)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(login.router())
+    app.include_router(login_page.router())
     for rule in ROUTES:
         if not rule.path.startswith("/auth/"):
             app.add_route(rule.path, _stand_in(rule.path), methods=[rule.method])

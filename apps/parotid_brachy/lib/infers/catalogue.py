@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from parotid_brachy.lib.infers.contours import ContoursTask
 from parotid_brachy.lib.infers.models import WarmModels
 from parotid_brachy.lib.infers.one_step import OneStepTask
 from parotid_brachy.lib.infers.organs_at_risk import OrgansAtRiskTask
 from parotid_brachy.lib.infers.parotid_gland import ParotidGlandTask
-from parotid_brachy.lib.infers.task import SegmentationTask
+from parotid_brachy.lib.infers.task import LabelMapTask
 from parotid_brachy.lib.infers.two_step import TwoStepTask
 from parotid_brachy.lib.segmentation.backends import best_backend, best_device
 from parotid_brachy.lib.segmentation.model import Model
@@ -18,7 +19,7 @@ from parotid_brachy.lib.segmentation.registry import ModelVersion, Registry
 _TASKS: Final = (TwoStepTask, ParotidGlandTask, OrgansAtRiskTask, OneStepTask)
 
 
-def infer_tasks(model_dir: Path) -> dict[str, SegmentationTask]:
+def infer_tasks(model_dir: Path) -> dict[str, LabelMapTask]:
     """The tasks over the model versions in a folder, the default first.
 
     A task without a model to serve is not shown to clients, and says why when it is asked for.
@@ -29,4 +30,5 @@ def infer_tasks(model_dir: Path) -> dict[str, SegmentationTask]:
         return Model(version, device, best_backend(device))
 
     models = WarmModels(Registry(model_dir), load)
-    return {task.name: task(models) for task in _TASKS}
+    tasks: dict[str, LabelMapTask] = {task.name: task(models) for task in _TASKS}
+    return {**tasks, ContoursTask.name: ContoursTask()}

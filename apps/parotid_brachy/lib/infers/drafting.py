@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import NotFoundError, UsageError
 from parotid_brachy.lib.infers.options import DRAFT_TAG, parse_options
-from parotid_brachy.lib.infers.task import SegmentationTask
+from parotid_brachy.lib.infers.task import LabelMapTask
+from parotid_brachy.lib.review.clinical_facts import facts_of
 from parotid_brachy.lib.review.intake import intake_of
 from parotid_brachy.lib.review.roles import Reader, Role
 
-_OURS: Final = frozenset({"image", "label", "reader"})
+_OURS: Final = frozenset({"image", "label", "reader", "recorded_side"})
 _SERVER: Final = Reader("server", Role.ANNOTATOR)
 
 
@@ -25,7 +27,7 @@ class Drafting:
         tasks: the infer tasks by name.
     """
 
-    def __init__(self, tasks: Mapping[str, SegmentationTask]) -> None:
+    def __init__(self, tasks: Mapping[str, LabelMapTask]) -> None:
         self._tasks = tasks
         self._device = threading.Lock()
 
@@ -55,10 +57,13 @@ class Drafting:
         asked_by = request.get("reader")
         reader = asked_by if isinstance(asked_by, Reader) else _SERVER
         label = request.get("label")
+        if task.shows_contours:
+            return self._show(task, case, wire, reader, datastore)
         if isinstance(label, Path):
             wire["label"] = label
         elif task.wants_gland and case is not None:
             wire["label"] = _newest_label(case, datastore, reader)
+        wire["recorded_side"] = _recorded_side(case, datastore)
         with self._device:
             draft = task.draft(wire)
         if case is not None and options.save_draft and isinstance(datastore, Studies):
@@ -68,7 +73,34 @@ class Drafting:
         file = str(task.answer(draft))
         return {"label": file, "tag": DRAFT_TAG, "file": file, "params": draft.told}
 
-    def _task(self, name: object) -> SegmentationTask:
+    def _show(
+        self,
+        task: LabelMapTask,
+        case: str | None,
+        wire: dict[str, Any],
+        reader: Reader,
+        datastore: Any,
+    ) -> dict[str, Any]:
+        """Answers a case's newest label map; it counts as loaded by the reader."""
+        version = None
+        if case is not None and isinstance(datastore, Studies):
+            version = datastore.newest_version(case, reader)
+            if version is None:
+                message = (
+                    f"{case}: there are no contours and no draft yet that {reader.name} could see; "
+                    "run two_step first"
+                )
+                raise NotFoundError(message)
+            wire["label"] = datastore.store.path_of(version.file)
+        shown = task.draft(wire)
+        file = str(task.answer(shown))
+        told = dict(shown.told)
+        if version is not None:
+            datastore.remember_served(version, reader)
+            told |= {"tag": version.tag, "version": version.number, "author": version.author}
+        return {"label": file, "tag": told.get("tag", DRAFT_TAG), "file": file, "params": told}
+
+    def _task(self, name: object) -> LabelMapTask:
         task = self._tasks.get(name) if isinstance(name, str) else None
         if task is None:
             message = f"no model {str(name)[:60]!r}; there are: {', '.join(self._tasks)}"
@@ -90,6 +122,13 @@ def _known_case(image: object, datastore: Any) -> str:
         message = f"no case {image[:60]!r} in the studies; /datastore/ lists them"
         raise NotFoundError(message)
     return image
+
+
+def _recorded_side(case: str | None, datastore: Any) -> Side | None:
+    """The side that a case's facts state, if there are any."""
+    if case is None or not isinstance(datastore, Studies):
+        return None
+    return facts_of(datastore.store.case(case).image_info).side
 
 
 def _newest_label(case: str, datastore: Any, reader: Reader) -> str:

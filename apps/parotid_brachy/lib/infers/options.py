@@ -38,7 +38,9 @@ class InferOptions:
     """What the user chose.
 
     Attributes:
-        side: the patient's side; None: both are searched and one is proposed.
+        side: the patient's side; None: the recorded one, else both are searched and one is
+            proposed.
+        recorded_side: the side that the case's facts state; never the client's to say.
         keep_beyond_reach: organs at risk farther from the gland than the seeds' reach are kept.
         versions: the model version of each step for which one was named; else the champion serves.
         ending: format of the answer.
@@ -46,6 +48,7 @@ class InferOptions:
     """
 
     side: Side | None = None
+    recorded_side: Side | None = None
     keep_beyond_reach: bool = False
     versions: Mapping[Step, str] = field(default_factory=dict)
     ending: Ending = Ending.NIFTI_GZ
@@ -53,7 +56,11 @@ class InferOptions:
 
     def for_core(self) -> TwoStepOptions:
         """What of it the two steps want to know."""
-        return TwoStepOptions(side=self.side, keep_beyond_reach=self.keep_beyond_reach)
+        return TwoStepOptions(
+            side=self.side,
+            recorded_side=self.recorded_side,
+            keep_beyond_reach=self.keep_beyond_reach,
+        )
 
 
 def version_option(step: Step) -> str:

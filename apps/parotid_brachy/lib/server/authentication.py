@@ -1,4 +1,4 @@
-"""Who is asking: a reader with a token, or somebody on this machine who says a name.
+"""Who is asking: a reader with a token or a session, or somebody here who says a name.
 
 The gate puts an :class:`Identity` on each request. Handlers take the reader from it::
 
@@ -32,6 +32,7 @@ from parotid_brachy.lib.server.configuration import AuthMode, ServerSettings
 from parotid_brachy.lib.server.oidc import Provider
 from parotid_brachy.lib.server.peers import is_for_this_machine, is_from_this_machine
 from parotid_brachy.lib.server.refusals import RequestRefusedError
+from parotid_brachy.lib.server.session_cookie import require_own_page, session_token
 from parotid_brachy.lib.server.tokens import Tokens
 
 logger = logging.getLogger(__name__)
@@ -225,10 +226,38 @@ class Authenticator:
         except (InputRefusedError, StoreError) as error:
             raise unrecognisable(error) from error
 
+    async def reader_of_token(self, token: str) -> Reader:
+        """The reader whose token it is.
+
+        Raises:
+            NotAuthenticatedError: nobody's, or not any more.
+            RequestRefusedError: it cannot be found out at present (503).
+        """
+        try:
+            return await self._reader_of(token)
+        except (InputRefusedError, StoreError) as error:
+            raise unrecognisable(error) from error
+
+    async def reader_of_session(self, request: HTTPConnection) -> Reader | None:
+        """Who has logged in with the browser that opens a page; None: nobody, or not any more.
+
+        Raises:
+            RequestRefusedError: it cannot be found out at present (503).
+        """
+        try:
+            token = session_token(request)
+            return None if token is None else await self.reader_of_token(token)
+        except NotAuthenticatedError:
+            return None
+
     async def _identify(self, request: HTTPConnection, path: str, least: Role) -> Identity:
         given = request.headers.getlist("authorization")
         if given:
             return Identity(await self._proved(given), is_proved=True)
+        session = session_token(request)
+        if session is not None:
+            require_own_page(request)
+            return Identity(await self._reader_of(session), is_proved=True)
         is_here = is_from_this_machine(request) and is_for_this_machine(request)
         reviewer = self._loopback_reviewer() if is_here else None
         is_reviewers = is_stock_reviewers(request, str(request.scope["method"]), path)
@@ -250,12 +279,15 @@ class Authenticator:
         if len(given) > 1 or scheme.lower() != "bearer" or not token.strip():
             message = "send one header Authorization: Bearer TOKEN"
             raise NotAuthenticatedError(message)
+        return await self._reader_of(token.strip())
+
+    async def _reader_of(self, token: str) -> Reader:
         if self.provider is not None:
-            return await self.provider.reader_of(token.strip())
+            return await self.provider.reader_of(token)
         if self.tokens is None:
             message = "this server issues no tokens: there is no readers file"
             raise NotAuthenticatedError(message)
-        return self.tokens.reader_of(token.strip()).reader
+        return self.tokens.reader_of(token).reader
 
     def _called(self, name: str) -> Reader | None:
         record = self.known(name)

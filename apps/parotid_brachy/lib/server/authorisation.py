@@ -54,11 +54,16 @@ def _rules() -> Iterable[RouteRule]:
         yield RouteRule(method, "/docs", None, "the API's documentation")
         yield RouteRule(method, "/openapi.json", None, "the API's description")
         yield RouteRule(method, "/static/{path:path}", None, "the pages' files")
-    yield RouteRule("GET", "/ohif/{path:path}", None, "OHIF's pages; its requests are checked")
+    yield RouteRule("GET", "/ohif/{path:path}", None, "OHIF's files; its pages send to the login")
 
     yield RouteRule("GET", "/auth/", None, "whether a login is needed")
     yield RouteRule("POST", "/auth/token", None, "logs in; failures are slowed down")
     yield RouteRule("GET", "/auth/token/valid", _ANNOTATOR, "whose token it is")
+    yield RouteRule("GET", "/auth/login", None, "the page to log in with a browser")
+    note = "the browser's session; for this server's own pages"
+    yield RouteRule("POST", "/auth/session", None, f"begins {note}; slowed down as /auth/token")
+    yield RouteRule("DELETE", "/auth/session", None, f"ends {note}")
+    yield RouteRule("POST", "/auth/session/end", None, f"ends {note}")
 
     yield RouteRule("GET", "/info/", _ANNOTATOR, "models, labels, options")
     yield RouteRule("POST", "/infer/{model}", _ANNOTATOR, "drafts labels", takes_files=True)
@@ -122,6 +127,7 @@ def _review() -> Iterable[RouteRule]:
     yield RouteRule("GET", "/review/agreement", _ANNOTATOR, "agreement at the hand-overs")
     yield RouteRule("GET", "/review/effort", _ANNOTATOR, "what the corrections cost")
     yield RouteRule("GET", "/review/consensus", _ANNOTATOR, "the readers' pairwise agreement")
+    yield RouteRule("GET", "/review/outbox", _ANNOTATOR, "approved contours sent to the archive")
     yield RouteRule("GET", "/review/journal", _REVIEWER, "who did what, and when")
 
 

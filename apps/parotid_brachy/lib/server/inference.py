@@ -14,6 +14,7 @@ from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.utils.app import app_instance
 
 from parotid_brachy.lib.errors import UsageError
+from parotid_brachy.lib.infers.contours import ContoursTask
 from parotid_brachy.lib.server.authentication import identity_of, stated_reader
 from parotid_brachy.lib.server.sessions import session_of
 from parotid_brachy.lib.server.uploads import upload_ending, write_upload
@@ -63,7 +64,9 @@ async def infer(  # noqa: PLR0913, PLR0917 (FastAPI reads the request's parts fr
             output=output,
         )
 
-    return await anyio.to_thread.run_sync(work, limiter=http.app.state.device_queue)
+    # What a case has already is shown at once; the others wait for their turn on the device.
+    queue = None if model == ContoursTask.name else http.app.state.device_queue
+    return await anyio.to_thread.run_sync(work, limiter=queue)
 
 
 def _answer(

@@ -6,7 +6,6 @@ role, the state table and the version store.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -18,12 +17,11 @@ from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import (
     NotAuthenticatedError,
     NotFoundError,
-    StoreFullError,
     TooLargeError,
     UsageError,
 )
 from parotid_brachy.lib.review.intake import LIMITS
-from parotid_brachy.lib.review.records import INITIAL_TAG, Level, ReviewStatus, Version
+from parotid_brachy.lib.review.records import INITIAL_TAG, Level, ReviewStatus
 from parotid_brachy.lib.review.reviewing import Review
 from parotid_brachy.lib.review.roles import Reader
 from parotid_brachy.lib.review.workflow import Received
@@ -34,8 +32,6 @@ from parotid_brachy.lib.server.authentication import (
     stated_reader,
 )
 from parotid_brachy.lib.server.wire import checked_id, checked_tag, json_object
-
-logger = logging.getLogger(__name__)
 
 _META: Final = "segmentationMeta"
 _LABEL_INFO: Final = "label_info"
@@ -131,21 +127,10 @@ def serve_label(
     store = studies()
     version = store.label_version(case, tag, reader)
     path = store.store.path_of(version.file)
-    remember_served(store, version, reader)
+    store.remember_served(version, reader)
     return FileResponse(
         path, media_type="application/octet-stream", filename=f"{case}{version.file.ending}"
     )
-
-
-def remember_served(store: Studies, version: Version, reader: Reader) -> None:
-    """Remembers what a reader saw last; a full disk does not keep anybody from seeing it.
-
-    An older memory that stays makes a later approval ask to load the contours again.
-    """
-    try:
-        store.store.note_served(version.case, version.tag, reader.name, version.number)
-    except StoreFullError as error:
-        logger.warning("%s: not remembered that %s saw it: %s", version.case, reader.name, error)
 
 
 def check_label(

@@ -17,7 +17,8 @@ from parotid_brachy.lib.server.login_pace import LoginPace
 from parotid_brachy.lib.server.peers import address_of
 from parotid_brachy.lib.server.refusals import RequestRefusedError
 
-_LONGEST: Final = 256
+LONGEST_NAME: Final = 256
+"""Characters of a name, or of a password."""
 _HASHES_AT_ONCE: Final = 2
 """A password's check takes a core for a quarter of a second; the others are for the readers."""
 
@@ -110,8 +111,8 @@ async def about(http: Request) -> dict[str, Any]:
 
 async def log_in(
     http: Request,
-    username: Annotated[str, Form(max_length=_LONGEST)],
-    password: Annotated[str, Form(max_length=_LONGEST)],
+    username: Annotated[str, Form(max_length=LONGEST_NAME)],
+    password: Annotated[str, Form(max_length=LONGEST_NAME)],
     grant_type: Annotated[str, Form(pattern="^password$")] = "password",
 ) -> dict[str, str]:
     """A token for name and password."""

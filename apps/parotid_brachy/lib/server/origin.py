@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,11 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from parotid_brachy.lib.errors import NotAuthenticatedError
 from parotid_brachy.lib.server.authentication import LOGIN_IS_OFF
 from parotid_brachy.lib.server.configuration import AuthMode, ServerSettings
-from parotid_brachy.lib.server.peers import is_for_this_machine, is_from_this_machine
+from parotid_brachy.lib.server.peers import (
+    is_for_this_machine,
+    is_from_this_machine,
+    is_own_origin,
+)
 from parotid_brachy.lib.server.refusals import RequestRefusedError
 
 _CHANGES_NOTHING: Final = frozenset({"GET", "HEAD"})
-_USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin:
@@ -43,7 +45,7 @@ class Origin:
         await self.app(scope, receive, send)
 
     def _require_known(self, origin: str, request: HTTPConnection) -> None:
-        if origin in self._settings.cors_origins or _is_own(origin, request):
+        if origin in self._settings.cors_origins or is_own_origin(origin, request):
             return
         message = (
             f"the web site {origin[:100]!r} may not change anything here; "
@@ -58,20 +60,3 @@ def _require_this_machine(request: HTTPConnection) -> None:
     if not is_for_this_machine(request):
         message = f"call it localhost or 127.0.0.1, not by another name: {LOGIN_IS_OFF}"
         raise RequestRefusedError(HTTPStatus.FORBIDDEN, message)
-
-
-def _is_own(origin: str, request: HTTPConnection) -> bool:
-    """Whether a page of this server's sent the request.
-
-    The scheme is left aside: a proxy in front may speak https for us.
-    """
-    try:
-        ours = urlsplit(f"//{request.headers.get('host', '')}")
-        theirs = urlsplit(origin)
-        usual = _USUAL_PORTS.get(theirs.scheme)
-        if usual is None or not ours.hostname:
-            return False
-        same_port = (ours.port or usual) == (theirs.port or usual)
-        return ours.hostname == theirs.hostname and same_port
-    except ValueError:
-        return False

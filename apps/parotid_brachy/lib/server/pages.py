@@ -5,17 +5,22 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import deque
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, PlainTextResponse
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from monailabel.config import settings
-from monailabel.endpoints import ohif as framework_ohif
 
 from parotid_brachy.lib.errors import NotFoundError
+from parotid_brachy.lib.server.authentication import Authenticator
+from parotid_brachy.lib.server.configuration import AuthMode
+from parotid_brachy.lib.server.login_page import login_address
+from parotid_brachy.lib.server.session_cookie import end_session, root_path
+from parotid_brachy.lib.server.viewer import Viewer
 
-_OHIF = Path(framework_ohif.__file__).resolve().parent / "static" / "ohif"
 _GPU_TIMEOUT_S = 20
 
 
@@ -27,22 +32,29 @@ def router() -> APIRouter:
         ohif,
         methods=["GET"],
         include_in_schema=False,
-        response_class=FileResponse,
+        response_model=None,
     )
     routes.add_api_route("/logs/", log, methods=["GET"], response_class=PlainTextResponse)
     routes.add_api_route("/logs/gpu", gpu, methods=["GET"], response_class=PlainTextResponse)
     return routes
 
 
-def ohif(path: str) -> FileResponse:
-    """A file of OHIF's, or its first page, which finds out by the address what to show."""
-    wanted = (_OHIF / path).resolve()
-    is_ours = wanted.is_relative_to(_OHIF) and wanted.is_file()
-    page = wanted if is_ours else _OHIF / "index.html"
-    if not page.is_file():
-        message = "OHIF is not part of this installation of MONAI Label"
-        raise NotFoundError(message)
-    return FileResponse(page)
+async def ohif(http: Request, path: str) -> Response:
+    """A file of OHIF's, or its first page; where there is a login, for whoever has logged in."""
+    viewer = Viewer(root_path(http))
+    if not viewer.is_page(path):
+        return await anyio.to_thread.run_sync(viewer.file, path)
+    authenticator: Authenticator = http.app.state.authenticator
+    reader = await authenticator.reader_of_session(http)
+    if reader is None and authenticator.settings.auth is not AuthMode.OFF:
+        query = http.url.query
+        wanted = f"/ohif/{path}?{query}" if query else f"/ohif/{path}"
+        address = login_address(http, wanted)
+        return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
+    page = await anyio.to_thread.run_sync(viewer.page)
+    if reader is None:  # an old session would keep its requests from being anybody's
+        end_session(page, http)
+    return page
 
 
 def log(lines: Annotated[int, Query(ge=1, le=100_000)] = 300) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -13,6 +14,8 @@ from parotid_brachy.lib.server.configuration import is_loopback_name
 _FORWARDED: Final = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
 )
+
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 _HOST: Final = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?"
@@ -48,3 +51,24 @@ def host_of(connection: HTTPConnection) -> str:
 def address_of(connection: HTTPConnection) -> str:
     """The peer's address, for keeping count of it."""
     return connection.client.host if connection.client is not None else ""
+
+
+def is_own_origin(origin: str, connection: HTTPConnection) -> bool:
+    """Whether a page of this server's sent the request.
+
+    The scheme is left aside: a proxy in front may speak https for us.
+
+    Args:
+        origin: the header of that name.
+        connection: what was sent to which host.
+    """
+    try:
+        ours = urlsplit(f"//{connection.headers.get('host', '')}")
+        theirs = urlsplit(origin)
+        usual = _USUAL_PORTS.get(theirs.scheme)
+        if usual is None or not ours.hostname:
+            return False
+        same_port = (ours.port or usual) == (theirs.port or usual)
+        return ours.hostname == theirs.hostname and same_port
+    except ValueError:
+        return False

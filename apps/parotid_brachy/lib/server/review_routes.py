@@ -21,7 +21,7 @@ from parotid_brachy.lib.review.reviewing import Review
 from parotid_brachy.lib.review.roles import Reader, Role
 from parotid_brachy.lib.review.states import Action, CaseState
 from parotid_brachy.lib.server.authentication import identity_of
-from parotid_brachy.lib.server.label_routes import remember_served, studies
+from parotid_brachy.lib.server.label_routes import studies
 from parotid_brachy.lib.server.review_records import (
     CaseDetail,
     CaseRow,
@@ -126,7 +126,7 @@ def version_file(http: Request, case: str, number: int) -> FileResponse:
     found = _visible(http, store.version(case, number))
     current = store.tagged(case, found.tag)
     if current is not None and current.number == number:
-        remember_served(studies(), found, identity_of(http).reader)
+        studies().remember_served(found, identity_of(http).reader)
     return FileResponse(
         store.path_of(found.file),
         media_type="application/octet-stream",

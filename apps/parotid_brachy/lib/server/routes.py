@@ -21,6 +21,8 @@ from parotid_brachy.lib.server import (
     inference,
     label_routes,
     login,
+    login_page,
+    outbox_routes,
     pages,
     proxy,
     review_routes,
@@ -61,11 +63,13 @@ def _our_routers() -> tuple[APIRouter, ...]:
     )
     return (
         login.router(),
+        login_page.router(),
         work,
         label_routes.router(),
         image_routes.router(),
         review_routes.router(),
         agreement_routes.router(),
+        outbox_routes.router(),
         train_routes.router(),
         sessions.router(),
         pages.router(),
