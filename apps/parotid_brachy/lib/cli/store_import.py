@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ def register_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]
 
     parser = actions.add_parser(
         "import",
-        help="keep contours of a folder that MONAI Label served, or of ITK-SNAP",
+        help="keep contours of a folder that MONAI Label served, of ITK-SNAP, or in DICOM",
         description="Keeps contours that were made before, or elsewhere, for the cases of a "
         "folder of studies. The old files stay as they are; importing again keeps what is new.",
     )
@@ -42,7 +43,19 @@ def register_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]
         metavar=("LABELS.txt", "MAP"),
         help="ITK-SNAP's label description file, and maps that are named by their cases",
     )
-    parser.add_argument("--reader", metavar="NAME", help="who contoured the maps of ITK-SNAP")
+    source.add_argument(
+        "--dicom",
+        nargs="+",
+        metavar="CASE[=FILE]",
+        help="an RTSTRUCT or DICOM SEG for each imported case; without a file, the structure set "
+        "that was imported with it",
+    )
+    parser.add_argument("--reader", metavar="NAME", help="who contoured (--itksnap, --dicom)")
+    parser.add_argument(
+        "--side",
+        choices=("left", "right"),
+        help="the patient's side, where an object of --dicom has both or states none",
+    )
     parser.add_argument(
         "--rename",
         action="append",
@@ -72,25 +85,26 @@ def _import(args: argparse.Namespace) -> int:
     if not args.studies.is_dir():
         message = f"--studies {args.studies}: there is no such folder"
         raise UsageError(message)
-    found, image_info, complaints = _found(args)
     images = StudyImages(args.studies)
     folder = args.studies / STORE_FOLDER
-    with closing(VersionStore.open(folder, database_url=args.database)) as store:
-        store.register(images.files())
-        report = import_into(
-            store,
-            found,
-            grid_of=images.grid_of,
-            actor=person_at_the_keyboard(),
-            policy=ReviewPolicy(has_one_reader=args.one_reader),
-        )
-        _keep_image_info(store, report, image_info)
+    with tempfile.TemporaryDirectory(prefix="parotid-") as temporary:
+        found, image_info, complaints = _found(args, Path(temporary))
+        with closing(VersionStore.open(folder, database_url=args.database)) as store:
+            store.register(images.files())
+            report = import_into(
+                store,
+                found,
+                grid_of=images.grid_of,
+                actor=person_at_the_keyboard(),
+                policy=ReviewPolicy(has_one_reader=args.one_reader),
+            )
+            _keep_image_info(store, report, image_info)
     _tell(report, complaints)
     return int(bool(report.refused or complaints))
 
 
 def _found(
-    args: argparse.Namespace,
+    args: argparse.Namespace, temporary: Path
 ) -> tuple[Sequence[Found], dict[str, dict[str, object]], Sequence[Complaint]]:
     """What there is to import, what was noted about the images, and what is left out already."""
     from parotid_brachy.lib.errors import UsageError
@@ -102,9 +116,15 @@ def _found(
     )
     from parotid_brachy.lib.review.legacy import read_legacy_folder
 
+    if args.rename and args.itksnap is None:
+        raise UsageError("--rename goes with --itksnap")
+    if args.dicom is None and args.side is not None:
+        raise UsageError("--side goes with --dicom")
+    if args.dicom is not None:
+        return _found_in_dicom(args, temporary)
     if args.itksnap is None:
-        if args.reader is not None or args.rename:
-            message = "--reader and --rename go with --itksnap"
+        if args.reader is not None:
+            message = "--reader goes with --itksnap and --dicom"
             raise UsageError(message)
         legacy = read_legacy_folder(args.old_folder or args.studies)
         return legacy.found, {k: dict(v) for k, v in legacy.image_info.items()}, legacy.complaints
@@ -115,6 +135,23 @@ def _found(
     labels = read_label_descriptions(descriptions)
     labels = renamed(labels, parsed_renames(args.rename), name=descriptions.name)
     return found_in_itksnap(labels, maps, reader=args.reader), {}, ()
+
+
+def _found_in_dicom(
+    args: argparse.Namespace, temporary: Path
+) -> tuple[Sequence[Found], dict[str, dict[str, object]], Sequence[Complaint]]:
+    from parotid_brachy.lib.anatomy import Side
+    from parotid_brachy.lib.cli.dicom_contours import found_in_dicom
+    from parotid_brachy.lib.dicom.case_series import CaseSeries
+    from parotid_brachy.lib.errors import UsageError
+    from parotid_brachy.lib.review.records import STORE_FOLDER
+
+    if args.reader is None:
+        raise UsageError("--dicom: say who contoured, with --reader NAME")
+    series = CaseSeries(args.studies / STORE_FOLDER)
+    side = Side(args.side) if args.side else None
+    found, complaints = found_in_dicom(args.dicom, series, temporary, reader=args.reader, side=side)
+    return found, {}, complaints
 
 
 def _keep_image_info(
