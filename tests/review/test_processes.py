@@ -25,7 +25,9 @@ def _require_whole(folder, database_url, told):
             if files:
                 published = folder.parent / "labels" / "final" / f"{case}.seg.nrrd"
                 assert published.read_bytes() == store.objects.read(files[max(files)])
-        assert list(folder.parent.rglob("*.tmp")) == []
+        # A very first start that is killed may leave its mark half written, which nobody reads.
+        left = [p for p in folder.parent.rglob("*.tmp") if not p.name.startswith(".store.id.")]
+        assert left == []
         return sum(len(files) for files in kept.values())
     finally:
         store.close()

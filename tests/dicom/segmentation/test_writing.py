@@ -83,7 +83,7 @@ def test_tracking_follows_case_structure_side_and_series():
 
 
 def test_contours_of_readers_need_a_reader_that_dicom_can_hold():
-    for reader in ("", "a^b", "a\\b", "Jörg", "x" * 65, "\n"):
+    for reader in ("", "a^b", "a\\b", "李明", "x" * 65, "\n"):
         with pytest.raises(UsageError):
             content(origin=Origin.MANUAL, reader=reader)
 

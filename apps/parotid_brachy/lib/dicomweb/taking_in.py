@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from parotid_brachy.lib.dicom.importing.child_process import ChildJob, run_child
 from parotid_brachy.lib.dicom.importing.landing import LandingPlace
 from parotid_brachy.lib.dicom.importing.limits import IMPORT_LIMITS, ImportLimits
-from parotid_brachy.lib.dicom.importing.records import converted_of
+from parotid_brachy.lib.dicom.importing.records import SeriesFound
+from parotid_brachy.lib.dicom.importing.series_import import converted_in_child
 from parotid_brachy.lib.dicomweb.archive_images import TakeIn
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.review.records import STORE_FOLDER
@@ -32,21 +32,14 @@ def taken_into(studies: Path, limits: ImportLimits = IMPORT_LIMITS) -> TakeIn:
     def take_in(case: str, fetched: Path) -> None:
         incoming = fetched.parent / _INCOMING
         incoming.mkdir()
-        slices = [str(path.absolute()) for path in sorted(fetched.iterdir())]
-        job = ChildJob(
-            "convert",
-            {
-                "slices": slices,
-                "related": [],
-                "folder": str(incoming.absolute()),
-                "key": None,
-                "seed_plan": "",
-            },
-            what=f"series {case}",
-            seconds=limits.convert_s,
-            memory_bytes=limits.memory_bytes,
+        series = SeriesFound(
+            uid=case,
+            number="",
+            patient_id="",
+            study_uid="",
+            slices=tuple(sorted(fetched.iterdir())),
         )
-        converted = converted_of(run_child(job, incoming, limits, None))
+        converted = converted_in_child(series, incoming, limits=limits)
         if converted.series_uid != case:
             message = f"{case}: the archive sent series {converted.series_uid[:64]!r} for it"
             raise InputRefusedError(message)

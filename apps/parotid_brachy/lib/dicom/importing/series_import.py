@@ -114,26 +114,58 @@ class SeriesImport:
         if series.fault:
             raise InputRefusedError(f"{series.name}: {series.fault}")
         with self._place.incoming() as incoming:
-            job = ChildJob(
-                "convert",
-                {
-                    "slices": [str(path.absolute()) for path in series.slices],
-                    "related": [str(path.absolute()) for path in series.related],
-                    "strays": [str(path.absolute()) for path in series.strays],
-                    "folder": str(incoming.absolute()),
-                    "key": None if self._key is None else str(self._key.absolute()),
-                    "seed_plan": seed_plan,
-                },
-                what=series.name,
-                seconds=self._limits.convert_s,
-                memory_bytes=self._limits.memory_bytes,
+            converted = converted_in_child(
+                series,
+                incoming,
+                key=self._key,
+                seed_plan=seed_plan,
+                limits=self._limits,
+                progress=progress,
             )
-            converted = converted_of(run_child(job, incoming, self._limits, progress))
             if not self._is_case_id(converted.case):
                 message = f"{series.name}: no case can be called {converted.case[:60]!r}"
                 raise InputRefusedError(message)
             landed = self._place.land(incoming, converted, is_deidentified=self._key is not None)
         return Taken(series, converted, landed)
+
+
+def converted_in_child(
+    series: SeriesFound,
+    folder: Path,
+    *,
+    key: Path | None = None,
+    seed_plan: str = "",
+    limits: ImportLimits = IMPORT_LIMITS,
+    progress: Progress | None = None,
+) -> Converted:
+    """Has a series converted by a bounded child process.
+
+    Args:
+        series: which.
+        folder: empty, for what is made of it.
+        key: file of the pseudonym key; None: nothing is de-identified.
+        seed_plan: name or UID of its seed plan, where one is stated.
+        limits: of the child process.
+        progress: told how far it is.
+
+    Raises:
+        InputRefusedError, GeometryError: the series is none that can be worked on.
+    """
+    job = ChildJob(
+        "convert",
+        {
+            "slices": [str(path.absolute()) for path in series.slices],
+            "related": [str(path.absolute()) for path in series.related],
+            "strays": [str(path.absolute()) for path in series.strays],
+            "folder": str(folder.absolute()),
+            "key": None if key is None else str(key.absolute()),
+            "seed_plan": seed_plan,
+        },
+        what=series.name,
+        seconds=limits.convert_s,
+        memory_bytes=limits.memory_bytes,
+    )
+    return converted_of(run_child(job, folder, limits, progress))
 
 
 def slices_named(reason: str, series: SeriesFound) -> list[str]:
