@@ -133,7 +133,6 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="import each Nth only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings there")
     args = parser.parse_args()
-    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="damaged-") as folder:
         findings = import_all(Path(folder), every=args.every)
     print_table(findings)
@@ -207,4 +206,5 @@ def print_table(findings: Sequence[Finding]) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     sys.exit(main())

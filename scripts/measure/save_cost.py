@@ -226,7 +226,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--output", type=Path, help="a CSV file for every deed")
     arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
     rows: list[dict[str, Any]] = []
     for cases in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
@@ -238,4 +237,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from parotid_brachy.lib.retraining.job_folder import JobFolder
@@ -25,9 +26,12 @@ def stub_queue(store_folder: Path, order: str = "wait") -> JobQueue:
     return JobQueue(store_folder, trainers)
 
 
-def wait_until(folder: JobFolder, state: JobState) -> None:
-    """Returns when a job is there."""
+def wait_until(
+    folder: JobFolder, state: JobState, *, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Returns when a job is there; does something again and again until then."""
     until = time.monotonic() + 300  # a process's start can be slow on a busy machine
     while folder.status.state is not state:
         assert time.monotonic() < until, folder.status
+        meanwhile()
         time.sleep(0.02)

@@ -30,10 +30,11 @@ class Server:
     def worker(self, schedule):
         return RetrainingWorker(self.studies, self.retraining, schedule)
 
-    def finish(self):
+    def finish(self, worker):
         (job,) = self.queue.open_jobs()
         (job.path / "finish").touch()
-        wait_until(job, JobState.DONE)
+        # The device is held until the one before has gone: as a server does, look again and again.
+        wait_until(job, JobState.DONE, meanwhile=worker.look)
 
 
 @pytest.fixture
@@ -63,10 +64,10 @@ def test_after_so_many_approved_cases_a_training_starts_and_counting_begins_anew
     approve(server.desk, "case02", "case03")
     worker.look()
     assert len(server.queue.jobs()) == 1, "one of the task at a time"
-    server.finish()
+    server.finish(worker)
     worker.look()
     assert len(server.queue.jobs()) == 2, "two were approved since the first began"
-    server.finish()
+    server.finish(worker)
     worker.look()
     assert len(server.queue.jobs()) == 2
 
@@ -82,9 +83,7 @@ def test_without_a_schedule_trainings_that_people_ask_for_are_started_all_the_sa
     assert job.status.state is JobState.QUEUED
     server.queue.stop(first.id, "somebody")
     wait_until(first, JobState.STOPPED)
-    while job.status.state is JobState.QUEUED:
-        worker.look()
-    assert job.status.state is JobState.RUNNING
+    wait_until(job, JobState.RUNNING, meanwhile=worker.look)
 
 
 def test_a_store_in_trouble_does_not_end_the_worker(server, monkeypatch, caplog):
