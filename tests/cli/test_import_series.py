@@ -8,6 +8,8 @@ import pytest
 from tests.dicom.importing.series import UID, another_series, localizer, related, write
 from tests.imaging.damage_dicom import series_head, whole_series
 
+from parotid_brachy.lib.anatomy import GLAND
+from parotid_brachy.lib.cli import model_choice
 from parotid_brachy.lib.cli.import_report import printable
 from parotid_brachy.lib.cli.main import DONE, REFUSED, WRONG_CALL, main
 from parotid_brachy.lib.imaging.files import read_volume
@@ -210,3 +212,25 @@ def test_programs_in_the_folder_of_a_source_are_not_run(
 
 def test_a_name_cannot_write_on_the_terminal():
     assert printable("a\x1b[2J\nb") == "a\\x1b[2J\\x0ab"
+
+
+def test_faces_are_taken_out_when_asked_for(parotid_import, studies, tmp_path, monkeypatch, capsys):
+    def found(root):
+        del root
+        return lambda volume: (volume.voxels > 700).astype(np.uint8) * GLAND.value
+
+    monkeypatch.setattr(model_choice, "load_gland_finder", found)
+    source = write(tmp_path / "in", named())
+    assert parotid_import(source, "--deface") == DONE
+    (case,) = cases(studies)
+    assert not np.array_equal(read_volume(studies / f"{case}.nii.gz").voxels, series_head().voxels)
+    report = json.loads((studies / ".parotid" / "dicom" / case / "import.json").read_text())
+    assert "set to air" in report["defacing"]
+    assert parotid_import(source, "--deface") == DONE
+    assert "already there" in capsys.readouterr().out
+
+
+def test_a_ct_that_keeps_its_name_keeps_its_face(parotid_import, studies, tmp_path):
+    source = write(tmp_path / "in", named())
+    assert parotid_import(source, "--deface", "--no-deidentify") == WRONG_CALL
+    assert cases(studies) == []

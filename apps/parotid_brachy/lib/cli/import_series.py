@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parotid_brachy.lib.cli.models import SHIPPED
 from parotid_brachy.lib.cli.store import add_store_options
 
 if TYPE_CHECKING:
     from parotid_brachy.lib.cli.import_report import ImportReport
+    from parotid_brachy.lib.dicom.importing.defaced_series import FindGlands
     from parotid_brachy.lib.dicom.importing.limits import ImportLimits
     from parotid_brachy.lib.dicom.importing.records import SeriesFound
     from parotid_brachy.lib.dicom.importing.series_import import SeriesImport, Taken
@@ -60,6 +62,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="of the pseudonyms, made where it is missing; whoever has it can tell the patients "
         "(default: in the account's configuration folder)",
     )
+    parser.add_argument(
+        "--deface",
+        action="store_true",
+        help="set the surface of the face to air, but for all within reach of both glands, which "
+        "the champion gland model finds",
+    )
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=SHIPPED,
+        metavar="DIR",
+        help="registry that --deface takes the gland model from (default: the app's)",
+    )
     facts = parser.add_argument_group("what is known of the cases")
     facts.add_argument(
         "--side-table",
@@ -104,12 +119,13 @@ def run(args: argparse.Namespace) -> int:
     addresses = {"http": _dicomweb_source, "https": _dicomweb_source}
     sources = [open_source(stated, IMPORT_LIMITS, addresses=addresses) for stated in args.source]
     place = LandingPlace(args.studies, args.studies / STORE_FOLDER)
+    find_glands = _gland_finder(args)
     report = ImportReport(is_deidentified=key is not None)
     with (
         closing(VersionStore.open(place.series.folder.parent, database_url=args.database)) as store,
         place.alone(),
     ):
-        importer = SeriesImport(place, key=key, is_case_id=is_case_id)
+        importer = SeriesImport(place, key=key, is_case_id=is_case_id, find_glands=find_glands)
         facts = _Facts(args.studies, store, table, by_hand)
         found: set[str] = set()
         for source in sources:
@@ -144,6 +160,18 @@ def _key(args: argparse.Namespace) -> Path | None:
     key: Path = args.key or default_key_path()
     require_outside(key, args.studies)
     return key
+
+
+def _gland_finder(args: argparse.Namespace) -> FindGlands | None:
+    from parotid_brachy.lib.errors import UsageError
+
+    if not args.deface:
+        return None
+    if not args.deidentify:
+        raise UsageError("--deface and --no-deidentify: a CT with its name needs no other face")
+    from parotid_brachy.lib.cli.model_choice import load_gland_finder
+
+    return load_gland_finder(args.models)
 
 
 def _facts_by_hand(args: argparse.Namespace) -> ClinicalFacts:

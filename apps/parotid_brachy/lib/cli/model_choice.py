@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.errors import NotFoundError, UsageError
+from parotid_brachy.lib.imaging.volume import Volume
 from parotid_brachy.lib.segmentation.backends import best_backend, best_device
 from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import TWO_STEP_PRESET_NAMES, Step
 from parotid_brachy.lib.segmentation.registry import ModelVersion, Registry
-from parotid_brachy.lib.segmentation.two_step import OneStep, TwoStep
+from parotid_brachy.lib.segmentation.two_step import GlandOnly, OneStep, TwoStep, TwoStepOptions
 
 _TWO_STEPS: Final = (Step.GLAND, Step.ORGANS_AT_RISK)
 
@@ -39,6 +44,32 @@ def load_labeller(root: Path, *, preset: str | None, models: Sequence[str]) -> T
     if Step.ONE_STEP in loaded:
         return OneStep(loaded[Step.ONE_STEP])
     return TwoStep(loaded[Step.GLAND], loaded[Step.ORGANS_AT_RISK])
+
+
+def load_gland_finder(root: Path) -> Callable[[Volume], NDArray[np.uint8]]:
+    """Loads the champion gland model, to label both glands of a CT.
+
+    Args:
+        root: of the registry.
+
+    Returns:
+        CT in, label map on its grid out; a gland that is not found is not in it.
+
+    Raises:
+        NotFoundError: there is no gland model.
+        ModelRefusedError: it must not be loaded.
+    """
+    registry = Registry(root)
+    version = registry.champion(Step.GLAND)
+    registry.verify(version)
+    device = best_device()
+    one_gland = GlandOnly(Model(version, device, best_backend(device)))
+
+    def both_glands(volume: Volume) -> NDArray[np.uint8]:
+        sides = [one_gland.run(volume, TwoStepOptions(side=side)).labels for side in Side]
+        return np.maximum(*sides)
+
+    return both_glands
 
 
 def choose_versions(

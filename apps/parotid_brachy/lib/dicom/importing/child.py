@@ -89,6 +89,8 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
         return survey([Path(path) for path in job["files"]], limits, _tell)
     if task == "convert":
         return _convert(job, limits)
+    if task == "deface":
+        return _deface(job)
     message = f"no such task: {task}"
     raise UsageError(message)
 
@@ -110,6 +112,18 @@ def _convert(job: dict[str, Any], limits: Any) -> dict[str, Any]:
     key = Path(job["key"]) if job["key"] else None
     converted = convert(wanted, Path(job["folder"]), identity_of(key), limits, _tell)
     return converted.to_json()
+
+
+def _deface(job: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415
+
+    from parotid_brachy.lib.dicom.importing.defaced_slices import write_defaced  # noqa: PLC0415
+
+    shape = tuple(int(size) for size in job["shape_kji"])
+    packed = np.load(job["mask"], allow_pickle=False)
+    changed = np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape).astype(bool)
+    write_defaced(Path(job["folder"]), changed, job["what"])
+    return {}
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class ChildJob:
     """What a child is to do.
 
     Attributes:
-        task: ``unpack``, ``survey`` or ``convert``.
+        task: ``unpack``, ``survey``, ``convert`` or ``deface``.
         given: its arguments, as JSON.
         what: the source or series, for messages.
         seconds: of the processor that it may take.

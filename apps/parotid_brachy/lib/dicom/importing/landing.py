@@ -193,4 +193,5 @@ def _report(converted: Converted, *, is_deidentified: bool) -> Mapping[str, Any]
         "related": converted.related,
         "related_left_out": dict(converted.related_left_out),
         "deidentification": converted.deidentification,
+        "defacing": converted.defacing,
     }

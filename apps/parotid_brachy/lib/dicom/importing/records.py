@@ -86,6 +86,7 @@ class Converted:
         date_shift_days: by how much the patient's dates were moved.
         deidentification: what was done, without values; None: nothing.
         seed_plan: the seed plan's name or UID, as it may be kept.
+        defacing: what was taken of the face; empty: nothing. The hash is of the voxels before.
     """
 
     case: str
@@ -98,6 +99,7 @@ class Converted:
     date_shift_days: int
     deidentification: Mapping[str, Any] | None
     seed_plan: str
+    defacing: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :func:`converted_of` reads them back."""

@@ -16,6 +16,7 @@ from parotid_brachy.lib.dicom.importing.child_process import (
     Progress,
     run_child,
 )
+from parotid_brachy.lib.dicom.importing.defaced_series import FindGlands, deface_converted
 from parotid_brachy.lib.dicom.importing.landing import Landed, LandingPlace
 from parotid_brachy.lib.dicom.importing.limits import IMPORT_LIMITS, ImportLimits
 from parotid_brachy.lib.dicom.importing.records import (
@@ -55,6 +56,8 @@ class SeriesImport:
         place: where cases go.
         key: file of the pseudonym key; None: nothing is de-identified.
         is_case_id: whether a case can be called so.
+        find_glands: the face is taken out of each series, but for what is within reach of these
+            glands; None: faces stay.
         limits: of sources and child processes.
     """
 
@@ -64,11 +67,13 @@ class SeriesImport:
         *,
         key: Path | None,
         is_case_id: Callable[[str], bool],
+        find_glands: FindGlands | None = None,
         limits: ImportLimits = IMPORT_LIMITS,
     ) -> None:
         self._place = place
         self._key = key
         self._is_case_id = is_case_id
+        self._find_glands = find_glands
         self._limits = limits
 
     @contextlib.contextmanager
@@ -125,6 +130,15 @@ class SeriesImport:
             if not self._is_case_id(converted.case):
                 message = f"{series.name}: no case can be called {converted.case[:60]!r}"
                 raise InputRefusedError(message)
+            if self._find_glands is not None:
+                converted = deface_converted(
+                    converted,
+                    incoming,
+                    self._find_glands,
+                    name=series.name,
+                    limits=self._limits,
+                    progress=progress,
+                )
             landed = self._place.land(incoming, converted, is_deidentified=self._key is not None)
         return Taken(series, converted, landed)
 
