@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from typing import Final
 
 from parotid_brachy.lib.datastore.studies import Studies
-from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.review.hand_over_agreement import compute_open_agreements
 from parotid_brachy.lib.review.records import HandOver
-
-logger = logging.getLogger(__name__)
+from parotid_brachy.lib.server.periodic_worker import PeriodicWorker
 
 _LOOKS_EVERY_S: Final = 5.0
 _LOOKS_BEFORE_ANOTHER_TRY: Final = 720
 """What could not be computed, because its image was away, say, is tried again each hour."""
 
 
-class AgreementWorker:
+class AgreementWorker(PeriodicWorker):
     """Looks for hand-overs without an agreement now and then, as long as the process lives.
 
     Args:
@@ -26,30 +22,13 @@ class AgreementWorker:
     """
 
     def __init__(self, studies: Studies) -> None:
+        super().__init__("agreement", _LOOKS_EVERY_S)
         self._studies = studies
         self._failed: set[HandOver] = set()
         self._looks = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="agreement", daemon=True)
-
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends after the hand-over at work."""
-        self._ended.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._ended.wait(_LOOKS_EVERY_S):
-            self._look()
 
     def _look(self) -> None:
         self._looks += 1
         if self._looks % _LOOKS_BEFORE_ANOTHER_TRY == 0:
             self._failed.clear()
-        try:
-            compute_open_agreements(self._studies.store, self._studies.images, failed=self._failed)
-        except ParotidBrachyError as error:
-            logger.warning("agreement: %s", error)
+        compute_open_agreements(self._studies.store, self._studies.images, failed=self._failed)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Final
 
 from parotid_brachy.lib.datastore.studies import Studies
-from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.retraining.job import Task
 from parotid_brachy.lib.retraining.job_status import now_utc
 from parotid_brachy.lib.retraining.promoting import THE_GATE
 from parotid_brachy.lib.retraining.schedule import SchedulePolicy, is_due, server_time_zone
 from parotid_brachy.lib.review.records import CaseFilter
 from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.server.periodic_worker import PeriodicWorker
 from parotid_brachy.lib.trainers.retraining import Retraining
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ _LOOKS_EVERY_S: Final = 1.0
 _LOOKS_BEFORE_SCHEDULE: Final = 30
 
 
-class RetrainingWorker:
+class RetrainingWorker(PeriodicWorker):
     """Starts, adopts and buries trainers, and asks for trainings that are due.
 
     A trainer that lives is left alone when the server ends: it goes on, and the next server
@@ -35,6 +34,7 @@ class RetrainingWorker:
     """
 
     def __init__(self, studies: Studies, retraining: Retraining, schedule: SchedulePolicy) -> None:
+        super().__init__("retraining", _LOOKS_EVERY_S)
         self._studies = studies
         self._retraining = retraining
         self._schedule = schedule
@@ -42,33 +42,16 @@ class RetrainingWorker:
         self._is_scheduled = schedule.every_approved is not None or schedule.cron is not None
         self._began = now_utc()
         self._looks = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="retraining", daemon=True)
-
-    def start(self) -> None:
-        """Begins."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends; trainers go on."""
-        self._ended.set()
-        self._thread.join()
 
     def look(self) -> None:
         """Looks once at the queue, and now and then at the schedule."""
-        try:
-            self._retraining.queue.look_after()
-            if self._is_scheduled and self._looks % _LOOKS_BEFORE_SCHEDULE == 0:
-                self._ask_if_due()
-        except (ParotidBrachyError, OSError) as error:
-            logger.warning("retraining: %s", error)
-        except Exception:  # whatever it is, the next look may do better
-            logger.exception("retraining")
+        super().look()
         self._looks += 1
 
-    def _work(self) -> None:
-        while not self._ended.wait(_LOOKS_EVERY_S):
-            self.look()
+    def _look(self) -> None:
+        self._retraining.queue.look_after()
+        if self._is_scheduled and self._looks % _LOOKS_BEFORE_SCHEDULE == 0:
+            self._ask_if_due()
 
     def _ask_if_due(self) -> None:
         queue = self._retraining.queue
