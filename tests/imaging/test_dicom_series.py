@@ -94,6 +94,26 @@ def test_run_length_packed_slices_are_unpacked(tmp_path):
     assert np.array_equal(volume.voxels, series_head().voxels)
 
 
+def blank(*numbers):
+    def change(one, k):
+        if k in numbers:
+            one.PixelData = bytes(len(one.PixelData))
+
+    return change
+
+
+def test_a_slice_without_a_picture_between_others_is_refused_by_name(tmp_path):
+    folder = write(tmp_path / "s", whole_series(blank(5)))
+    with pytest.raises(InputRefusedError, match=r"slice005\.dcm: all of its pixels are -1024 HU"):
+        read_volume(folder)
+
+
+def test_slices_without_a_picture_at_the_ends_are_taken(tmp_path):
+    volume = read_volume(write(tmp_path / "s", whole_series(blank(0, 1, 13))))
+    assert set(volume.voxels[[0, 1, 13]].flat) == {-1024}
+    assert np.array_equal(volume.voxels[2:13], series_head().voxels[2:13])
+
+
 def test_other_files_are_left_out_with_a_note(series, caplog):
     (series / "LICENSE.txt").write_text("notes")
     (series / "folder").mkdir()

@@ -80,7 +80,8 @@ def read_voxels(series: LocatedSeries, limits: FileLimits) -> NDArray[Any]:
     """The CT numbers of a located series, shape ``grid.shape_kji``.
 
     Raises:
-        InputRefusedError: more than the limits allow, or a slice whose pixels cannot be read.
+        InputRefusedError: more than the limits allow, or a slice whose pixels cannot be read or
+            are lost.
     """
     if 4 * int(np.prod(series.grid.size_ijk, dtype=np.int64)) > limits.voxel_bytes:
         message = (
@@ -91,7 +92,26 @@ def read_voxels(series: LocatedSeries, limits: FileLimits) -> NDArray[Any]:
     pixels = [read_pixels(one, limits) for one in series.slices]
     kind = np.result_type(*{part.dtype for part in pixels})
     voxels: NDArray[Any] = np.stack(pixels).astype(kind, copy=False)
+    _require_pictures(voxels, series)
     return voxels
+
+
+def _require_pictures(voxels: NDArray[Any], series: LocatedSeries) -> None:
+    """Refuses a series with a slice of one value between others.
+
+    Decoders make such slices of packed pixels that are damaged, and say nothing. At the ends they
+    are left alone: scanners fill what they could not reconstruct.
+    """
+    is_blank = [plane.min() == plane.max() for plane in voxels]
+    pictures = [number for number, blank in enumerate(is_blank) if not blank]
+    for number in range(pictures[0], pictures[-1]) if pictures else ():
+        if is_blank[number]:
+            message = (
+                f"{series.slices[number].path.name}: all of its pixels are "
+                f"{voxels[number].flat[0]:g} HU, and slices on both sides of it show something. "
+                "Its pixels are lost; export the series again."
+            )
+            raise InputRefusedError(message)
 
 
 def locate_slices(slices: Sequence[CtSlice], limits: FileLimits, *, name: str) -> LocatedSeries:
