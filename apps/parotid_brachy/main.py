@@ -35,6 +35,7 @@ from parotid_brachy.lib.server.configuration import ServerSettings
 from parotid_brachy.lib.server.install import install_on_running_server
 from parotid_brachy.lib.server.retraining_settings import RetrainingSettings
 from parotid_brachy.lib.server.retraining_worker import RetrainingWorker
+from parotid_brachy.lib.strategies.ordered import ordered_strategies
 from parotid_brachy.lib.strategies.random import RandomStrategy
 from parotid_brachy.lib.trainers.retraining import Retraining
 from parotid_brachy.lib.trainers.task import train_tasks
@@ -95,7 +96,7 @@ class ParotidBrachyApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """How the next case to label is chosen."""
-        return {"random": RandomStrategy()}
+        return {"random": RandomStrategy(), **ordered_strategies()}
 
     def init_batch_infer(self) -> Callable[..., Any]:
         """Batch inference."""

@@ -32,6 +32,7 @@ from parotid_brachy.lib.errors import (
     UsageError,
 )
 from parotid_brachy.lib.review.consensus_set import ConsensusSet
+from parotid_brachy.lib.review.next_case import TO_CONTOUR, CaseOrder, Offer, next_case
 from parotid_brachy.lib.review.quarantine import Quarantine
 from parotid_brachy.lib.review.records import INITIAL_TAG, STORE_FOLDER, CaseFilter, Kind, Version
 from parotid_brachy.lib.review.roles import Reader, Role, checked_reader_name
@@ -43,8 +44,7 @@ from parotid_brachy.lib.review.workflow import Received, Workflow
 logger = logging.getLogger(__name__)
 
 _FRAMEWORKS_LIST: Final = "datastore_v2.json"
-_TO_CONTOUR: Final = (CaseState.NEW, CaseState.DRAFTED, CaseState.RETURNED)
-_CONTOURED: Final = tuple(state for state in CaseState if state not in _TO_CONTOUR)
+_CONTOURED: Final = tuple(state for state in CaseState if state not in TO_CONTOUR)
 _CANDIDATES: Final = 4
 _LONGEST_INFO: Final = 16_384
 
@@ -297,13 +297,18 @@ class Studies(Datastore):
         """Cases that wait for reader 1."""
         del label_tag, labels
         self.refresh()
-        return self._in_states(_TO_CONTOUR)
+        return self._in_states(TO_CONTOUR)
 
     def next_to_contour(self, strategy: str) -> str | None:
         """A case by chance that waits for reader 1, rather one that was not offered lately."""
         self.refresh()
-        drawn = {self.store.random_case(_TO_CONTOUR) for _ in range(_CANDIDATES)} - {None}
+        drawn = {self.store.random_case(TO_CONTOUR) for _ in range(_CANDIDATES)} - {None}
         return min(drawn, key=lambda case: self._offered(str(case), strategy), default=None)
+
+    def next_in_order(self, order: CaseOrder) -> Offer | None:
+        """The case that comes first in an order; None: none waits."""
+        self.refresh()
+        return next_case(self.store.overview(), order)
 
     def datalist(self) -> list[dict[str, Any]]:
         """What may be trained on: images with their approved contours, and no others."""
