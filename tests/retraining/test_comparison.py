@@ -21,7 +21,8 @@ from parotid_brachy.lib.anatomy import (
 )
 from parotid_brachy.lib.errors import GeometryError, UsageError
 from parotid_brachy.lib.evaluation.overlap import Outcome, dsc, hd95_mm
-from parotid_brachy.lib.retraining.comparison import Contender, bootstrap_interval
+from parotid_brachy.lib.evaluation.resampling import bootstrap_interval
+from parotid_brachy.lib.retraining.comparison import Contender
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from parotid_brachy.lib.errors import GeometryError
+from parotid_brachy.lib.evaluation.surfaces import Box, distances_mm, surface_voxels
 from parotid_brachy.lib.imaging.volume import Grid
 
 Mask = NDArray[np.bool_]
-_Box = tuple[slice, slice, slice]
 
 _PERCENTILE = 95.0
 
@@ -102,13 +101,13 @@ def hd95_mm(
     if outcome is not Outcome.MEASURED:
         return Score(outcome, None)
     box = _union_box(a, b)
-    surface_a = _surface(a, known_a, box)
-    surface_b = _surface(b, known_b, box)
+    surface_a = surface_voxels(a, known_a, box)
+    surface_b = surface_voxels(b, known_b, box)
     directed = (
-        _percentile_mm(surface_a, surface_b, grid),
-        _percentile_mm(surface_b, surface_a, grid),
+        distances_mm(surface_a, surface_b, grid.spacing_kji_mm),
+        distances_mm(surface_b, surface_a, grid.spacing_kji_mm),
     )
-    return Score(outcome, max(directed))
+    return Score(outcome, max(float(np.percentile(one, _PERCENTILE)) for one in directed))
 
 
 def _require_same_shape(a: Mask, b: Mask) -> None:
@@ -123,7 +122,7 @@ def _outcome(a: Mask, b: Mask) -> Outcome:
     return Outcome.MISSED if a.any() or b.any() else Outcome.NOT_APPLICABLE
 
 
-def _union_box(a: Mask, b: Mask) -> _Box:
+def _union_box(a: Mask, b: Mask) -> Box:
     """The smallest box that holds both masks: no distance between them needs more."""
     slices = []
     for axis in range(3):
@@ -131,26 +130,3 @@ def _union_box(a: Mask, b: Mask) -> _Box:
         hit = np.flatnonzero(a.any(axis=others) | b.any(axis=others))
         slices.append(slice(int(hit[0]), int(hit[-1]) + 1))
     return (slices[0], slices[1], slices[2])
-
-
-def _surface(mask: Mask, known: Mask | None, box: _Box) -> Mask:
-    """Voxels of a mask with a face on the (known) outside, on the box."""
-    inside = mask[box]
-    surface = np.asarray(inside & ~ndimage.binary_erosion(inside))
-    if known is None:
-        return surface
-    # One voxel more on every side, because the outside neighbours may lie just beyond the box.
-    wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-    missing = [
-        (int(s.start == 0), int(s.stop == size)) for s, size in zip(box, mask.shape, strict=True)
-    ]
-    outside = np.pad(known[wide] & ~mask[wide], missing, constant_values=True)
-    beside = ndimage.binary_dilation(outside)[1:-1, 1:-1, 1:-1]
-    drawn = np.asarray(inside & beside)
-    return drawn if drawn.any() else surface
-
-
-def _percentile_mm(origin: Mask, target: Mask, grid: Grid) -> float:
-    """95th percentile of the distances from one surface to the nearest voxel of another."""
-    distance = ndimage.distance_transform_edt(~target, sampling=grid.spacing_kji_mm)
-    return float(np.percentile(distance[origin], _PERCENTILE))

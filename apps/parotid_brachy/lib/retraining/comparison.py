@@ -7,19 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from parotid_brachy.lib.anatomy import GLAND, Structure
 from parotid_brachy.lib.errors import GeometryError, ParotidBrachyError, UsageError
 from parotid_brachy.lib.evaluation.overlap import Mask, Score, dsc, hd95_mm
+from parotid_brachy.lib.evaluation.resampling import bootstrap_interval
 from parotid_brachy.lib.imaging.roi import cut_at_reach, within_reach
 from parotid_brachy.lib.retraining.reference import Labels, ReferenceCase
 
 Predict = Callable[[ReferenceCase], tuple[Labels, float]]
 """Labels a case: values 0-7 on the case's grid, and how many seconds it took."""
-
-_RESAMPLES = 2000
-_CONFIDENCE_PERCENT = 95.0
 
 
 @dataclass(frozen=True)
@@ -274,22 +271,6 @@ def _row(name: str, scores: Sequence[PairedScore], seed: int) -> ComparisonRow:
         candidate_hd95_mm=candidate_hd95,
         newly_missed=tuple(one.case for one in own if one.is_newly_missed),
     )
-
-
-def bootstrap_interval(
-    differences: NDArray[np.float64], *, seed: int, resamples: int = _RESAMPLES
-) -> tuple[float, float]:
-    """95 % percentile interval of a mean (Efron and Tibshirani, An Introduction to the Bootstrap).
-
-    Args:
-        differences: one for each patient, at least one; of a single one, both ends are it.
-        seed: the same seed gives the same interval.
-        resamples: how many.
-    """
-    drawn = np.random.default_rng(seed).choice(differences, (resamples, len(differences)))
-    tail = (100.0 - _CONFIDENCE_PERCENT) / 2
-    low, high = np.percentile(drawn.mean(axis=1), (tail, 100.0 - tail))
-    return float(low), float(high)
 
 
 def _means(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
