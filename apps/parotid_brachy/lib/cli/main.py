@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from parotid_brachy.lib.cli import (
+    evaluate,
     export,
     import_series,
     journal,
@@ -43,6 +44,7 @@ SUBCOMMANDS: Final = (
     store,
     journal,
     export,
+    evaluate,
 )
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,60 @@ def draw_picture(
     for number, line in enumerate(lines):
         _text(figure, 0.01, 1.0 - (0.42 + 0.2 * number) / height, line, ink=_WARNING_INK)
     present = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+    _draw_legend(figure, structures, present)
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    return buffer.getvalue()
+
+
+def draw_comparison(
+    volume: Volume,
+    maps: Mapping[str, NDArray[np.uint8]],
+    *,
+    title: str,
+    structures: Sequence[Structure] = STRUCTURES,
+) -> bytes:
+    """Draws several label maps of a case in the same planes, a column each.
+
+    Args:
+        volume: the CT.
+        maps: by name; the first, usually the reference, says where the planes lie.
+        title: one line.
+        structures: what is outlined and named in the legend.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        GeometryError: a map does not fit the volume.
+    """
+    for name, labels in maps.items():
+        if labels.shape != volume.voxels.shape:
+            message = (
+                f"{volume.case}: {name} of shape {labels.shape} on a volume of shape "
+                f"{volume.voxels.shape} cannot be drawn"
+            )
+            raise GeometryError(message)
+    height = 9.4
+    figure = Figure(figsize=(max(4.0 * len(maps), 11.0), height), dpi=_DPI, facecolor=_BACKGROUND)
+    canvas = FigureCanvasAgg(figure)
+    planes = (Plane.AXIAL, Plane.CORONAL)
+    axes = figure.subplots(
+        len(planes),
+        len(maps),
+        squeeze=False,
+        gridspec_kw={"left": 0.01, "right": 0.99, "top": 0.92, "bottom": 0.06, "wspace": 0.02},
+    )
+    centre = centre_lps_mm(volume, next(iter(maps.values())))
+    present: set[int] = set()
+    for column, (name, labels) in enumerate(maps.items()):
+        present |= set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+        for row, plane in enumerate(planes):
+            panel = axes[row][column]
+            image = cut_plane(volume, labels, plane, centre, field_mm=FIELD_MM)
+            _draw_plane(panel, image, structures)
+            panel.set_title(f"{name}, {plane.value}", color=_INK, size=10, pad=3, parse_math=False)
+    _text(figure, 0.01, 1.0 - 0.1 / height, title, size=13, weight="bold")
     _draw_legend(figure, structures, present)
     buffer = io.BytesIO()
     canvas.print_png(buffer)
