@@ -25,6 +25,7 @@ from parotid_brachy.lib.anatomy import (
 )
 from parotid_brachy.lib.errors import GeometryError, GlandNotFoundError
 from parotid_brachy.lib.imaging.half_head import Midplane, find_midplane, half_head_box
+from parotid_brachy.lib.imaging.orientation import along_patient
 from parotid_brachy.lib.imaging.roi import Box, cut_at_reach
 from parotid_brachy.lib.imaging.sampling import restore_scores
 from parotid_brachy.lib.imaging.volume import Grid, Volume
@@ -101,10 +102,11 @@ class TwoStep:
         if gland is None:
             return draft.finished(STRUCTURES)
         tell("organs_at_risk", 0.5)
-        labelled = label_organs(volume, gland_box(gland), gland.side, self._organs, draft.watch)
+        box = gland_box(gland)
+        labelled = label_organs(draft.volume, box, gland.side, self._organs, draft.watch)
         tell("restoring", 0.85)
         with draft.watch("gland outline"):
-            mask = outline(gland, labelled, volume.grid)
+            mask = outline(gland, labelled, draft.volume.grid)
         draft.take_organs(labelled)
         draft.take_gland(mask, gland.confidence)
         draft.cut(mask)
@@ -124,7 +126,7 @@ class GlandOnly:
         gland = draft.search_gland(self._gland)
         if gland is not None:
             with draft.watch("gland outline"):
-                mask = gland_on_image(gland, volume.grid)
+                mask = gland_on_image(gland, draft.volume.grid)
             draft.take_gland(mask, gland.confidence)
         return draft.finished((GLAND,))
 
@@ -160,9 +162,10 @@ class OrgansOnly:
             message = f"{volume.case}: the gland is empty. Contour or infer the gland first."
             raise GlandNotFoundError(message)
         draft = _Draft("organs_at_risk", volume, options or TwoStepOptions(), (self._organs,))
+        gland = draft.turn.turned(gland)
         side = draft.side_of(gland)
-        box = Box.of_mask(gland, volume.grid)
-        draft.take_organs(label_organs(volume, box, side, self._organs, draft.watch))
+        box = Box.of_mask(gland, draft.volume.grid)
+        draft.take_organs(label_organs(draft.volume, box, side, self._organs, draft.watch))
         draft.take_gland(gland, None)
         draft.cut(gland)
         return draft.finished(STRUCTURES)
@@ -180,9 +183,9 @@ class OneStep:
         gland = draft.search_gland(self._model)
         if gland is None:
             return draft.finished(STRUCTURES)
-        box = half_head_box(volume, gland.side, draft.midplane)
-        draft.take_organs(label_box(volume, box, gland.side, self._model, draft.watch))
-        mask = gland_on_image(gland, volume.grid)
+        box = half_head_box(draft.volume, gland.side, draft.midplane)
+        draft.take_organs(label_box(draft.volume, box, gland.side, self._model, draft.watch))
+        mask = gland_on_image(gland, draft.volume.grid)
         draft.take_gland(mask, gland.confidence)
         draft.cut(mask)
         return draft.finished(STRUCTURES)
@@ -220,19 +223,27 @@ def _tell_nobody(stage: str, share: float) -> None:
 
 
 class _Draft:
-    """A pre-label in the making: the map, what is known of the side, seconds, warnings."""
+    """A pre-label in the making: the map, what is known of the side, seconds, warnings.
+
+    Attributes:
+        volume: the CT, turned along the patient; all work is done on its grid.
+        turn: how it was turned from the grid that the finished map is on.
+        midplane: of the volume.
+    """
 
     def __init__(
         self, task: str, volume: Volume, options: TwoStepOptions, models: tuple[Model, ...]
     ) -> None:
         self._task = task
-        self._volume = volume
+        self._grid = volume.grid
         self._options = options
         self._models = models
         self.watch = Stopwatch()
+        with self.watch("turning"):
+            self.volume, self.turn = along_patient(volume)
         with self.watch("midplane"):
-            self.midplane: Midplane = find_midplane(volume)
-        self._labels = np.zeros(volume.grid.shape_kji, dtype=np.uint8)
+            self.midplane: Midplane = find_midplane(self.volume)
+        self._labels = np.zeros(self.volume.grid.shape_kji, dtype=np.uint8)
         self._gland_confidence: float | None = None
         self._organs: Labelled | None = None
         self._warnings: list[str] = []
@@ -251,9 +262,7 @@ class _Draft:
     def search_gland(self, model: Model) -> Gland | None:
         """Searches the known side, or both and proposes the smaller gland (the operated one)."""
         sides = (self._side,) if self._side else (Side.LEFT, Side.RIGHT)
-        glands = [
-            find_gland(self._volume, side, self.midplane, model, self.watch) for side in sides
-        ]
+        glands = [find_gland(self.volume, side, self.midplane, model, self.watch) for side in sides]
         found = [gland for gland in glands if gland.is_found]
         if not self.midplane.is_believed and len(found) > 1:
             # Both searches saw the whole volume. Mirrored the wrong way a gland is seen less well.
@@ -284,7 +293,7 @@ class _Draft:
 
     def side_of(self, gland: NDArray[np.bool_]) -> Side:
         """The side of a given gland, from its centre, unless the user stated another."""
-        centre = self._volume.grid.to_lps_mm(np.argwhere(gland).mean(axis=0)[::-1])
+        centre = self.volume.grid.to_lps_mm(np.argwhere(gland).mean(axis=0)[::-1])
         seen = Side.LEFT if centre[0] > self.midplane.x_lps_mm else Side.RIGHT
         if self._side is None:
             self._side = seen
@@ -311,7 +320,7 @@ class _Draft:
             return
         with self.watch("reach"):
             where = self._organs.where
-            part = _part(self._volume.grid, where)
+            part = _part(self.volume.grid, where)
             self._labels[where] = cut_at_reach(self._labels[where], gland[where], part)
 
     def _confidence_of(self, structure: Structure) -> float | None:
@@ -325,7 +334,7 @@ class _Draft:
 
     def finished(self, structures: tuple[Structure, ...]) -> PreLabel:
         """The pre-label with its report."""
-        grid = self._volume.grid
+        grid = self._grid
         # Where step 2 ran, everything lies in its region; counting there saves a whole pass.
         region = self._labels if self._organs is None else self._labels[self._organs.where]
         counts = np.bincount(region.ravel(), minlength=8)
@@ -343,7 +352,7 @@ class _Draft:
             if empty:
                 self._warnings.append(f"nothing labelled as: {', '.join(empty)}")
         report = Report(
-            case=self._volume.case,
+            case=self.volume.case,
             task=self._task,
             side=self._side.value if self._side else None,
             side_source=self._source.value,
@@ -354,4 +363,4 @@ class _Draft:
             kept_beyond_reach=self._options.keep_beyond_reach,
             warnings=tuple(self._warnings),
         )
-        return PreLabel(self._labels, grid, report)
+        return PreLabel(self.turn.back(self._labels), grid, report)
