@@ -175,6 +175,15 @@ def test_a_guess_between_glands_of_one_size_is_marked_as_hardly_one():
     assert any("about as large" in warning for warning in report.warnings)
 
 
+def test_of_glands_that_hardly_differ_the_left_is_proposed():
+    volume, _ = painted_head(radii_mm=(16.1, 16.0))
+    report = two_step().run(volume).report
+    left, right = (report.gland_ml_by_side[side] for side in ("left", "right"))
+    assert 1.001 < left / right < 1.03, "the smaller one is the right"
+    assert report.side == "left"
+    assert any("about as large" in warning for warning in report.warnings)
+
+
 def _axis_orders():
     """Six axis orders with flips of their own: a third of the 48, every axis turned both ways."""
     for order in itertools.permutations(range(3)):

@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 _SIDES_ALIKE = 0.15
 """Difference of the two glands' volumes, as a share, below which a guess is hardly one."""
+_SIDES_EQUAL = 0.03
+"""Below this share no surgery shows: the left is proposed, so that the noise of another form of the
+same CT does not change the side."""
 _COARSE_MM = 2.0
 """Spacing in plane beyond which step 2 has no sharper view of the gland than step 1."""
 
@@ -218,6 +221,14 @@ def _part(image: Grid, where: tuple[slice, slice, slice]) -> Grid:
     return image.cropped(tuple(s.start for s in where[::-1]), tuple(s.stop for s in where[::-1]))
 
 
+def _smaller(found: list[Gland]) -> Gland:
+    """The smaller of the glands found, or the left of two that are equal."""
+    ordered = sorted(found, key=lambda gland: gland.ml)
+    if len(ordered) == 2 and ordered[1].ml - ordered[0].ml < _SIDES_EQUAL * ordered[1].ml:
+        return next((gland for gland in found if gland.side is Side.LEFT), ordered[0])
+    return ordered[0]
+
+
 def _tell_nobody(stage: str, share: float) -> None:
     del stage, share
 
@@ -273,7 +284,7 @@ class _Draft:
                 self._warnings.append(f"no gland found on the {gland.side.value}: {gland.why_not}")
         if not found:
             return None
-        chosen = min(found, key=lambda gland: gland.ml)
+        chosen = _smaller(found)
         self._side = chosen.side
         if self._source is SideSource.GUESSED:
             self._warn_of_guess(found)
