@@ -1,6 +1,7 @@
 import dataclasses
 import multiprocessing
 import stat
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,8 @@ def test_the_file_and_what_sqlite_lays_beside_it_are_private(tmp_path):
 
 def test_several_processes_lose_nothing(tmp_path):
     path = tmp_path / "mapping.db"
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(3) as pool:
-        pool.starmap(keep_many, [(str(path), 15 * number) for number in range(3)])
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(keep_many, [str(path)] * 3, [0, 15, 30]))
     mapping = PseudonymMapping(path, KEY)
     for number in range(45):
         one = originals(number)
