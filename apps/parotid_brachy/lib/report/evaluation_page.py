@@ -27,7 +27,7 @@ SIGNIFICANT: Final = 0.05
 """Two-tailed, as published."""
 _OPEN_RANKING = 40
 
-_STYLE: Final = """
+STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;
 padding:0 1em;color:#1b1f24}
 h1{font-size:1.6em}h2{font-size:1.25em;margin-top:2em;border-bottom:1px solid #ccd}
@@ -37,6 +37,7 @@ th{background:#eef1f5}td:first-child,th:first-child{text-align:left}
 td.text{text-align:left}.best{font-weight:600}.significant{background:#fff2cc}
 .published{background:#eaf4ea}.problem{color:#9c1c00}.note{color:#555}img{max-width:100%}
 """
+"""Of the pages that open offline."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def evaluation_page(
     readers: Sequence[str] = (),
     box_plots: Sequence[Picture] = (),
     panels: Sequence[Picture] = (),
+    sections: Sequence[str] = (),
     reach_cut: str,
 ) -> str:
     """Puts an evaluation on one page.
@@ -73,6 +75,7 @@ def evaluation_page(
         readers: methods that are human readers.
         box_plots: one for each metric shown so.
         panels: best and challenging cases.
+        sections: further parts, HTML that is escaped already; they follow the tests.
         reach_cut: how organs at risk were cut before they were scored.
 
     Returns:
@@ -84,7 +87,7 @@ def evaluation_page(
             '<meta http-equiv="Content-Security-Policy" '
             "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         ),
-        f"<title>Evaluation</title><style>{_STYLE}</style></head><body>",
+        f"<title>Evaluation</title><style>{STYLE}</style></head><body>",
         "<h1>Evaluation of label maps</h1>",
         (
             f"<p>{len(table.cases)} cases; compared with the references: "
@@ -97,6 +100,7 @@ def evaluation_page(
         *_coverage(table),
         *_readers(table, readers),
         *_test_table(tests),
+        *sections,
         "<h2>Box plots</h2>" if box_plots else "",
         *map(_figure, box_plots),
         *_ranking(table),
@@ -124,8 +128,8 @@ def _problem_list(problems: Sequence[Problem]) -> list[str]:
     ]
 
 
-def _table(head: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """A table; the lines are rows of cells already escaped."""
+def html_table(head: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """A table; the head is escaped here, the lines are rows of cells already escaped."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     return ["<table>", f"<tr>{cells}</tr>", *(f"<tr>{line}</tr>" for line in lines), "</table>"]
 
@@ -154,7 +158,7 @@ def _published(table: ScoreTable, tests: Sequence[TestRow]) -> list[str]:
         )
     return [
         "<h2>Table 1: DSC beside the published values</h2>",
-        *_table(["mean ± SD", *titles], lines),
+        *html_table(["mean ± SD", *titles], lines),
         f'<p class="note">{escape(notes)}{escape(_legend(table))}</p>',
     ]
 
@@ -180,7 +184,10 @@ def _all_metrics(table: ScoreTable, tests: Sequence[TestRow]) -> list[str]:
             f"<td>{escape(method)}</td>{_metric_cells(table, tests, method, metric)}"
             for method in table.methods
         ]
-        parts += [f"<h3>{escape(TITLES[metric])}</h3>", *_table(["mean ± SD (n)", *titles], lines)]
+        parts += [
+            f"<h3>{escape(TITLES[metric])}</h3>",
+            *html_table(["mean ± SD (n)", *titles], lines),
+        ]
     return parts
 
 
@@ -216,7 +223,7 @@ def _coverage(table: ScoreTable) -> list[str]:
         lines.append(f"<td>{escape(method)}</td>{shown}")
     return [
         "<h2>Missed / false positive</h2>",
-        *_table(["cases", *titles], lines),
+        *html_table(["cases", *titles], lines),
         '<p class="note">A missing map is a miss of every structure that the reference has.</p>',
     ]
 
@@ -234,7 +241,7 @@ def _readers(table: ScoreTable, readers: Sequence[str]) -> list[str]:
     head = [f"reader {name}" for name in readers] + [f"model {name}" for name in models]
     return [
         "<h2>Agreement of readers beside models</h2>",
-        *_table(["DSC with the reference", *head], lines),
+        *html_table(["DSC with the reference", *head], lines),
         (
             '<p class="note">A model cannot be asked for more agreement with the reference than '
             "another reader reaches.</p>"
@@ -282,7 +289,7 @@ def _test_table(tests: Sequence[TestRow]) -> list[str]:
     return [
         f"<h2>{escape(tests[0].baseline)} against the others, paired by case</h2>",
         "<details open><summary>Differences are the first method's less the other's</summary>",
-        *_table(head, lines),
+        *html_table(head, lines),
         "</details>",
     ]
 
@@ -300,7 +307,7 @@ def _ranking(table: ScoreTable) -> list[str]:
             f"<details{state}><summary>Mean DSC over the structures of a case, by "
             f"{escape(table.methods[0])}</summary>"
         ),
-        *_table(["rank", "case", *table.methods], lines),
+        *html_table(["rank", "case", *table.methods], lines),
         "</details>",
     ]
 

@@ -25,10 +25,10 @@ _WINDOW_HU = (-160.0, 240.0)
 """Soft tissue: level 40, width 400."""
 _SCALE_BAR_MM = 20.0
 _DPI = 100
-_BACKGROUND = "#101418"
+BACKGROUND = "#101418"
 _INK = "#e8e8e8"
 _WARNING_INK = "#ffb454"
-_SHADOW = (withStroke(linewidth=2.5, foreground=_BACKGROUND),)
+_SHADOW = (withStroke(linewidth=2.5, foreground=BACKGROUND),)
 
 
 def draw_picture(
@@ -66,7 +66,7 @@ def draw_picture(
         for line in textwrap.wrap(warning, 150, subsequent_indent="    ", max_lines=3)
     ]
     height = 5.9 + 0.2 * len(lines)
-    figure = Figure(figsize=(13.5, height), dpi=_DPI, facecolor=_BACKGROUND)
+    figure = Figure(figsize=(13.5, height), dpi=_DPI, facecolor=BACKGROUND)
     canvas = FigureCanvasAgg(figure)
     top = 1.0 - (0.45 + 0.2 * len(lines)) / height
     axes = figure.subplots(
@@ -83,7 +83,7 @@ def draw_picture(
     centre = centre_lps_mm(volume, labels)
     for panel, plane in zip(axes, Plane, strict=True):
         image = cut_plane(volume, labels, plane, centre, field_mm=FIELD_MM)
-        _draw_plane(panel, image, structures)
+        draw_plane(panel, image, structures)
     _text(figure, 0.01, 1.0 - 0.1 / height, title, size=13, weight="bold")
     for number, line in enumerate(lines):
         _text(figure, 0.01, 1.0 - (0.42 + 0.2 * number) / height, line, ink=_WARNING_INK)
@@ -123,7 +123,7 @@ def draw_comparison(
             )
             raise GeometryError(message)
     height = 9.4
-    figure = Figure(figsize=(max(4.0 * len(maps), 11.0), height), dpi=_DPI, facecolor=_BACKGROUND)
+    figure = Figure(figsize=(max(4.0 * len(maps), 11.0), height), dpi=_DPI, facecolor=BACKGROUND)
     canvas = FigureCanvasAgg(figure)
     planes = (Plane.AXIAL, Plane.CORONAL)
     axes = figure.subplots(
@@ -139,7 +139,7 @@ def draw_comparison(
         for row, plane in enumerate(planes):
             panel = axes[row][column]
             image = cut_plane(volume, labels, plane, centre, field_mm=FIELD_MM)
-            _draw_plane(panel, image, structures)
+            draw_plane(panel, image, structures)
             panel.set_title(f"{name}, {plane.value}", color=_INK, size=10, pad=3, parse_math=False)
     _text(figure, 0.01, 1.0 - 0.1 / height, title, size=13, weight="bold")
     _draw_legend(figure, structures, present)
@@ -162,7 +162,8 @@ def _text(
     figure.text(x, y, text, size=size, weight=weight, color=ink, va="top", parse_math=False)
 
 
-def _draw_plane(panel: Any, image: PlaneImage, structures: Sequence[Structure]) -> None:
+def draw_plane(panel: Any, image: PlaneImage, structures: Sequence[Structure]) -> None:
+    """Draws a plane with outlines, directions and a scale bar into Matplotlib's axes."""
     rows, columns = image.hu.shape
     panel.imshow(
         image.hu,
