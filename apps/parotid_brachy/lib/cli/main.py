@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from parotid_brachy.lib.cli import (
+    compare,
     evaluate,
     export,
     import_series,
@@ -45,6 +46,7 @@ SUBCOMMANDS: Final = (
     journal,
     export,
     evaluate,
+    compare,
 )
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
