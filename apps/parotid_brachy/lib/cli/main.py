@@ -17,6 +17,7 @@ from parotid_brachy.lib.cli import (
     compare,
     evaluate,
     export,
+    grade,
     import_series,
     journal,
     models,
@@ -47,6 +48,7 @@ SUBCOMMANDS: Final = (
     export,
     evaluate,
     compare,
+    grade,
 )
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}

@@ -1,0 +1,1 @@
+"""Blind grading of contours by oncologists: making a study, keeping grades, unmasking."""
