@@ -1,0 +1,1 @@
+"""Plans (RTPLAN) and doses (RTDOSE) of permanent seed implants, read and written."""
