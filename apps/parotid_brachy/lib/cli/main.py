@@ -15,6 +15,7 @@ from typing import Final
 
 from parotid_brachy.lib.cli import (
     compare,
+    dose,
     evaluate,
     export,
     grade,
@@ -49,6 +50,7 @@ SUBCOMMANDS: Final = (
     evaluate,
     compare,
     grade,
+    dose,
 )
 
 _LOG_LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}

@@ -1,0 +1,153 @@
+"""``parotid dose``: dose of a seed implant to the structures of label maps."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from parotid_brachy.lib.errors import UsageError
+
+if TYPE_CHECKING:
+    from parotid_brachy.lib.dosimetry.seed_model import SeedModel
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "dose",
+        help="dose of a seed implant to the contoured structures",
+        description="Calculates the TG-43 dose of a permanent seed implant and the dose-volume "
+        "histograms of label maps under it: of one case (--image, --seeds, --labels), or of a "
+        "cohort (--cohort DIR with images/, labels/NAME/ and, where there are plans, seeds/). A "
+        "case of a cohort without a plan gets one for study purposes. Research use only.",
+    )
+    parser.add_argument("--image", type=Path, metavar="CT", help="a CT, file or DICOM folder")
+    parser.add_argument(
+        "--seeds", type=Path, metavar="CSV|RTPLAN", help="the seeds, as a table or a DICOM plan"
+    )
+    parser.add_argument(
+        "--labels", nargs="+", default=(), metavar="NAME=MAP", help="label maps on the CT's grid"
+    )
+    parser.add_argument("--cohort", type=Path, metavar="DIR", help="a folder of many cases")
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="the contours that others are compared with, and that plans are laid in "
+        "(default: manual, or else the first)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where the results go"
+    )
+    parser.add_argument(
+        "--spacing-mm", type=float, default=1.0, metavar="MM", help="of the dose grid (default: 1)"
+    )
+    parser.add_argument(
+        "--prescription-gy",
+        type=float,
+        metavar="GY",
+        help="for V100 and for plans that are made here (default for these: 120)",
+    )
+    parser.add_argument(
+        "--seed-model",
+        metavar="NAME|JSON",
+        help="of the seeds (default: what a DICOM plan says; of a table 6711)",
+    )
+    parser.add_argument(
+        "--whole-organs",
+        action="store_true",
+        help="with --cohort: count organs at risk beyond 17 mm from the reference's gland too",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calculates; 0 if everything was done, 1 if a case was refused.
+
+    Raises:
+        UsageError: options that do not belong together, or a missing folder.
+        ParotidBrachyError: the one case that was asked for is refused.
+    """
+    from parotid_brachy.lib.dosimetry.dvh import require_prescription
+    from parotid_brachy.lib.dosimetry.seed_model import load_seed_model
+
+    is_single = args.image is not None or args.seeds is not None or bool(args.labels)
+    if (args.cohort is None) != is_single:
+        message = "give either --image, --seeds and --labels, or --cohort"
+        raise UsageError(message)
+    if is_single and (args.image is None or args.seeds is None or not args.labels):
+        message = "one case needs --image, --seeds and --labels"
+        raise UsageError(message)
+    require_prescription(args.prescription_gy)
+    model = None if args.seed_model is None else load_seed_model(args.seed_model)
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{args.output} cannot be written to ({error}).") from error
+    return _one(args, model) if is_single else _cohort(args, model)
+
+
+def _one(args: argparse.Namespace, model: SeedModel | None) -> int:
+    from parotid_brachy.lib.report.dose_folder import DoseCase, DoseOptions, write_case
+
+    labels = parse_labels(args.labels)
+    case = DoseCase("case", args.image, args.seeds, labels)
+    options = DoseOptions(model, args.spacing_mm, args.prescription_gy)
+    scores = write_case(case, options, args.output)
+    partial = [f"{one.name} {one.structure.name}" for one in scores if _is_partial(one.dvh)]
+    if partial:
+        print(f"parotid: not wholly in the dose grid: {', '.join(partial)}", file=sys.stderr)
+    print(f"{args.output / 'dvh.csv'}: {len(scores)} structures")
+    return 0
+
+
+def _is_partial(dvh: object) -> bool:
+    return bool(getattr(dvh, "is_partial", False))
+
+
+def _cohort(args: argparse.Namespace, model: SeedModel | None) -> int:
+    from tqdm import tqdm
+
+    from parotid_brachy.lib.report.dose_cohort import find_cohort, write_cohort
+    from parotid_brachy.lib.report.dose_folder import DoseOptions
+
+    cohort = replace(find_cohort(args.cohort, args.reference), is_cut=not args.whole_organs)
+    if args.output.resolve() == args.cohort.resolve():
+        message = f"{args.output} is the input. Choose another output folder"
+        raise UsageError(message)
+    options = DoseOptions(model, args.spacing_mm, args.prescription_gy)
+    with tqdm(total=len(cohort.cases), unit="case", disable=None, file=sys.stderr) as bar:
+        problems = write_cohort(cohort, options, args.output, bar.update)
+    for problem in problems:
+        print(f"parotid: {problem}", file=sys.stderr)
+    done = len(cohort.cases) - len({one.partition(":")[0] for one in problems})
+    print(f"{args.output / 'report.html'}: {done} of {len(cohort.cases)} cases without a fault")
+    return 1 if problems else 0
+
+
+def parse_labels(given: Sequence[str]) -> dict[str, Path]:
+    """Label maps by name, from NAME=MAP.
+
+    Raises:
+        UsageError: a name that none can have, or one that is given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path or not _NAME.fullmatch(name):
+            message = (
+                f"--labels {text!r}: give NAME=MAP, the name of letters, digits, spaces, '.', '_' "
+                "and '-', 40 at most"
+            )
+            raise UsageError(message)
+        if name in found:
+            message = f"--labels: {name} is given twice"
+            raise UsageError(message)
+        found[name] = Path(path)
+    return found
