@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from parotid_brachy.lib.cli.evaluate import parse_methods
 from parotid_brachy.lib.errors import UsageError
 
 if TYPE_CHECKING:
     from parotid_brachy.lib.dosimetry.seed_model import SeedModel
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,19 +93,17 @@ def run(args: argparse.Namespace) -> int:
 def _one(args: argparse.Namespace, model: SeedModel | None) -> int:
     from parotid_brachy.lib.report.dose_folder import DoseCase, DoseOptions, write_case
 
-    labels = parse_labels(args.labels)
+    labels = parse_methods(args.labels, option="--labels", of="MAP")
     case = DoseCase("case", args.image, args.seeds, labels)
     options = DoseOptions(model, args.spacing_mm, args.prescription_gy)
     scores = write_case(case, options, args.output)
-    partial = [f"{one.name} {one.structure.name}" for one in scores if _is_partial(one.dvh)]
+    partial = [
+        f"{one.name} {one.structure.name}" for one in scores if one.dvh and one.dvh.is_partial
+    ]
     if partial:
         print(f"parotid: not wholly in the dose grid: {', '.join(partial)}", file=sys.stderr)
     print(f"{args.output / 'dvh.csv'}: {len(scores)} structures")
     return 0
-
-
-def _is_partial(dvh: object) -> bool:
-    return bool(getattr(dvh, "is_partial", False))
 
 
 def _cohort(args: argparse.Namespace, model: SeedModel | None) -> int:
@@ -129,25 +124,3 @@ def _cohort(args: argparse.Namespace, model: SeedModel | None) -> int:
     done = len(cohort.cases) - len({one.partition(":")[0] for one in problems})
     print(f"{args.output / 'report.html'}: {done} of {len(cohort.cases)} cases without a fault")
     return 1 if problems else 0
-
-
-def parse_labels(given: Sequence[str]) -> dict[str, Path]:
-    """Label maps by name, from NAME=MAP.
-
-    Raises:
-        UsageError: a name that none can have, or one that is given twice.
-    """
-    found: dict[str, Path] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not equals or not path or not _NAME.fullmatch(name):
-            message = (
-                f"--labels {text!r}: give NAME=MAP, the name of letters, digits, spaces, '.', '_' "
-                "and '-', 40 at most"
-            )
-            raise UsageError(message)
-        if name in found:
-            message = f"--labels: {name} is given twice"
-            raise UsageError(message)
-        found[name] = Path(path)
-    return found

@@ -132,23 +132,30 @@ def evaluate(cohort: Cohort, options: EvaluationOptions, output: Path) -> int:
     return 1 if problems else 0
 
 
-def parse_methods(given: Sequence[str]) -> dict[str, Path]:
-    """Folders by method, from NAME=DIR.
+def parse_methods(
+    given: Sequence[str], *, option: str = "--predictions", of: str = "DIR"
+) -> dict[str, Path]:
+    """Paths by name, from NAME=PATH.
+
+    Args:
+        given: as on the command line.
+        option: where it was given, for messages.
+        of: what the path is called there.
 
     Raises:
         UsageError: a name that none can have, or one that is given twice.
     """
     methods: dict[str, Path] = {}
     for text in given:
-        name, equals, folder = text.partition("=")
-        if not equals or not folder or not _METHOD.fullmatch(name):
+        name, equals, path = text.partition("=")
+        if not equals or not path or not _METHOD.fullmatch(name):
             message = (
-                f"--predictions {text!r}: give NAME=DIR, the name of letters, digits, spaces, "
+                f"{option} {text!r}: give NAME={of}, the name of letters, digits, spaces, "
                 "'.', '_' and '-', 40 at most"
             )
             raise UsageError(message)
         if name in methods:
-            message = f"--predictions: {name} is given twice"
+            message = f"{option}: {name} is given twice"
             raise UsageError(message)
-        methods[name] = Path(folder)
+        methods[name] = Path(path)
     return methods

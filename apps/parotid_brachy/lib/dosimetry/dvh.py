@@ -20,8 +20,6 @@ from parotid_brachy.lib.dosimetry.dose_grid import DoseGrid
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
 from parotid_brachy.lib.imaging.volume import FloatArray, Grid
 
-HOTTEST_ML: Final = (0.1, 1.0, 2.0)
-"""Volumes of D0.1cc, D1cc and D2cc."""
 _EDGE: Final = 1e-6
 """Of a voxel: rounding does not put a point beyond the grid's last centres."""
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from parotid_brachy.lib.errors import InputRefusedError
-
-Vector = tuple[float, float, float]
+from parotid_brachy.lib.imaging.volume import Vector
 
 FARTHEST_MM: Final = 5000.0
 """No coordinate of a seed lies farther from the origin: more is a mix-up of units."""

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan, Vector
+from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan
 from parotid_brachy.lib.dosimetry.seed_model import SeedModel
 from parotid_brachy.lib.dosimetry.tg43 import strength_u
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.atomic import write_atomically
 from parotid_brachy.lib.imaging.stored_image import quoted, regular_file
+from parotid_brachy.lib.imaging.volume import Vector
 
 _POSITION: Final = ("x_mm", "y_mm", "z_mm")
 _STRENGTH: Final = "air_kerma_strength_u"

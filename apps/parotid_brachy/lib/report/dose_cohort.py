@@ -33,7 +33,6 @@ from parotid_brachy.lib.report.evaluation_page import Picture
 
 _MOST_PICTURES: Final = 6
 """On the page; every case has its own file."""
-_PRESCRIPTION_GY: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,7 @@ def write_cohort(
     Raises:
         OSError: a file cannot be written.
     """
+    prescription = _prescription(options)
     problems = list(cohort.problems)
     scores: list[DoseScore] = []
     plans, pictures = [], []
@@ -123,7 +123,7 @@ def write_cohort(
             told = str(error)
             problems.append(told if told.startswith(f"{case}:") else f"{case}: {told}")
         else:
-            scores += scores_of(case, found, options.prescription_gy or _PRESCRIPTION_GY)
+            scores += scores_of(case, found, prescription)
             plans.append((case, what))
             write_seeds(plan, output / "seeds" / f"{case}.csv")
             picture = Picture(f"dvh_{case}.png", case, draw_dvh(found, title=case))
@@ -162,7 +162,7 @@ def _calculate(
     if case in cohort.seeds:
         (plan, model), origin = read_seed_plan(cohort.seeds[case], options.model), "given"
     else:
-        settings = PlannerSettings(prescription_gy=options.prescription_gy or _PRESCRIPTION_GY)
+        settings = PlannerSettings(prescription_gy=_prescription(options))
         model = options.model or load_seed_model(PROTOCOL_MODEL)
         plan = plan_implant(volume, maps[cohort.reference], model, settings)
         origin = "made here for study purposes"
@@ -175,6 +175,10 @@ def _calculate(
         name: dose_volume_histograms(dose, labels, volume.grid) for name, labels in maps.items()
     }
     return found, plan, f"{plan_summary(plan, model)}, {origin}"
+
+
+def _prescription(options: DoseOptions) -> float:
+    return options.prescription_gy or PlannerSettings().prescription_gy
 
 
 def _children(folder: Path) -> list[Path]:

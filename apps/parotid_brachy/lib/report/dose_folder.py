@@ -26,7 +26,7 @@ from parotid_brachy.lib.dosimetry.seeds_file import read_seeds
 from parotid_brachy.lib.errors import GeometryError
 from parotid_brachy.lib.imaging.atomic import write_atomically
 from parotid_brachy.lib.imaging.files import read_grid, read_label_map
-from parotid_brachy.lib.imaging.volume import Grid
+from parotid_brachy.lib.imaging.volume import Grid, to_image
 from parotid_brachy.lib.report.dose_tables import dvh_csv
 from parotid_brachy.lib.report.dvh_figure import draw_dvh
 
@@ -137,8 +137,8 @@ def dose_for(
     image: Grid,
 ) -> DoseGrid:
     """The dose round the seeds and over all that is contoured."""
-    places = [np.asarray([seed.position_lps_mm for seed in plan.seeds])]
-    low, high = places[0].min(axis=0) - ROUND_SEEDS_MM, places[0].max(axis=0) + ROUND_SEEDS_MM
+    places = np.asarray([seed.position_lps_mm for seed in plan.seeds])
+    low, high = places.min(axis=0) - ROUND_SEEDS_MM, places.max(axis=0) + ROUND_SEEDS_MM
     for labels in maps.values():
         held = [np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
         if len(held[0]):
@@ -173,11 +173,7 @@ def write_dose_volume(dose: DoseGrid, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    image = sitk.GetImageFromArray(dose.gy)
-    image.SetSpacing(dose.grid.spacing_mm)
-    image.SetOrigin(dose.grid.origin_lps_mm)
-    image.SetDirection(dose.grid.direction)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "dose.nii.gz"
-        sitk.WriteImage(image, str(written), useCompression=True)
+        sitk.WriteImage(to_image(dose.gy, dose.grid), str(written), useCompression=True)
         write_atomically(path, written.read_bytes())

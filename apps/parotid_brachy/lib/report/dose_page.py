@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
 from parotid_brachy.lib.dosimetry.comparison import PUBLISHED, DoseDifference, DoseScore
 from parotid_brachy.lib.evaluation.published import CITATION
-from parotid_brachy.lib.report.evaluation_page import SIGNIFICANT, STYLE, Picture, html_table
+from parotid_brachy.lib.report.evaluation_page import (
+    SIGNIFICANT,
+    STYLE,
+    Picture,
+    figure_html,
+    html_table,
+    p_html,
+)
 
 
 def dose_page(
@@ -55,7 +61,7 @@ def dose_page(
     parts += _plans(plans)
     if pictures:
         parts.append("<h2>Dose-volume histograms</h2>")
-        parts += map(_figure, pictures)
+        parts += map(figure_html, pictures)
     parts.append("</body></html>\n")
     return "\n".join(parts)
 
@@ -70,11 +76,11 @@ def _table_3(name: str, rows: Sequence[DoseDifference]) -> list[str]:
             str(one.n),
             _signed(one.mean_gy, one.sd_gy),
             _plain(one.mean_absolute_gy, one.sd_absolute_gy),
-            f"{_p(one.test.p)} ({one.test.test.value})",
-            f"{_number(one.correlation.rho)} ({_p(one.correlation.p)})",
+            f"{p_html(one.test.p)} ({one.test.test.value})",
+            f"{_number(one.correlation.rho)} ({p_html(one.correlation.p)})",
             f"{one.lost} / {one.added}",
         )
-        shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        shown = "".join(f"<td>{cell}</td>" for cell in cells)
         shown = shown.replace("<td>", '<td class="significant">') if significant else shown
         lines.append(
             f"<td>{escape(one.structure.title)}</td>{shown}"
@@ -87,7 +93,7 @@ def _table_3(name: str, rows: Sequence[DoseDifference]) -> list[str]:
     )
     others = [
         f"<td>{escape(one.structure.title)}</td><td>{escape(one.metric)}</td><td>{one.n}</td>"
-        f"<td>{_signed(one.mean_gy, one.sd_gy)}</td><td>{_p(one.test.p)}</td>"
+        f"<td>{_signed(one.mean_gy, one.sd_gy)}</td><td>{p_html(one.test.p)}</td>"
         f"<td>{_number(one.correlation.rho)}</td>"
         for one in rows
         if one.metric != "dmean_gy"
@@ -124,15 +130,6 @@ def _plans(plans: Sequence[tuple[str, str]]) -> list[str]:
     return ["<h2>Plans</h2>", *html_table(("case", "plan"), lines)]
 
 
-def _figure(picture: Picture) -> str:
-    data = base64.b64encode(picture.png).decode()
-    caption = escape(picture.caption)
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
 def _signed(mean: float | None, sd: float | None) -> str:
     return "-" if mean is None else f"{mean:+.2f}" + ("" if sd is None else f" ± {sd:.2f}")
 
@@ -143,9 +140,3 @@ def _plain(mean: float | None, sd: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -102,10 +102,10 @@ def evaluation_page(
         *_test_table(tests),
         *sections,
         "<h2>Box plots</h2>" if box_plots else "",
-        *map(_figure, box_plots),
+        *map(figure_html, box_plots),
         *_ranking(table),
         "<h2>Best and challenging cases</h2>" if panels else "",
-        *map(_figure, panels),
+        *map(figure_html, panels),
         "</body></html>\n",
     ]
     return "\n".join(part for part in parts if part)
@@ -265,8 +265,8 @@ def _test_table(tests: Sequence[TestRow]) -> list[str]:
             f"<td>{_decimal(result.mean_difference)}</td><td>{interval}</td>"
             f"<td>{_decimal(normality.ks_p)}</td><td>{_decimal(normality.lilliefors_p)}</td>"
             f"<td>{_decimal(normality.shapiro_p)}</td>"
-            f"<td>{escape(result.test.value.replace('_', ' '))}</td><td>{_p(result.p)}</td>"
-            f"<td{' class=significant' if mark else ''}>{_p(test.p_holm)}</td>"
+            f"<td>{escape(result.test.value.replace('_', ' '))}</td><td>{p_html(result.p)}</td>"
+            f"<td{' class=significant' if mark else ''}>{p_html(test.p_holm)}</td>"
             f"<td>{_decimal(result.effect_size)}</td>"
             f'<td class="text">{escape(result.remark)}</td>'
         )
@@ -312,7 +312,8 @@ def _ranking(table: ScoreTable) -> list[str]:
     ]
 
 
-def _figure(picture: Picture) -> str:
+def figure_html(picture: Picture) -> str:
+    """A picture with its caption, embedded."""
     data = base64.b64encode(picture.png).decode("ascii")
     caption = escape(picture.caption)
     return (
@@ -325,7 +326,8 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _p(value: float | None) -> str:
+def p_html(value: float | None) -> str:
+    """A p value as a person reads it, HTML."""
     if value is None:
         return "-"
     return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"

@@ -21,7 +21,7 @@ from parotid_brachy.lib.errors import GeometryError, InputRefusedError
 from parotid_brachy.lib.imaging.dicom_slice import read_dataset
 from parotid_brachy.lib.imaging.limits import FileLimits
 from parotid_brachy.lib.imaging.stored_image import quoted, regular_file
-from parotid_brachy.lib.imaging.volume import FloatArray, Grid
+from parotid_brachy.lib.imaging.volume import FloatArray, Grid, to_image
 
 _LIMITS: Final = FileLimits(slice_file_bytes=1024**3)
 _PLAIN: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -137,9 +137,5 @@ def _gy(name: str, dataset: FileDataset, grid: Grid) -> NDArray[np.float32]:
 
 
 def _along_patient(gy: NDArray[np.float32], grid: Grid) -> DoseGrid:
-    image = sitk.GetImageFromArray(gy)
-    image.SetSpacing(grid.spacing_mm)
-    image.SetOrigin(grid.origin_lps_mm)
-    image.SetDirection(grid.direction)
-    turned = sitk.DICOMOrient(image, "LPS")
+    turned = sitk.DICOMOrient(to_image(gy, grid), "LPS")
     return DoseGrid(sitk.GetArrayFromImage(turned), Grid.of(turned))

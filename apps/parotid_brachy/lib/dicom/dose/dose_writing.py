@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import RTDoseStorage, RTPlanStorage
 
-from parotid_brachy.lib.dicom.dose.objects import decimal_string, encoded, new_object
+from parotid_brachy.lib.dicom.dose.objects import decimal_string, new_object
+from parotid_brachy.lib.dicom.new_files import encoded, item
 from parotid_brachy.lib.dicom.source_series import SourceSeries
 from parotid_brachy.lib.dosimetry.dose_grid import DoseGrid
 from parotid_brachy.lib.imaging.atomic import write_atomically
@@ -44,9 +44,7 @@ def write_dose(
     dataset.DoseSummationType = "PLAN"
     dataset.TissueHeterogeneityCorrection = "WATER"
     dataset.DoseComment = "TG-43, water; research use only"
-    plan = Dataset()
-    plan.ReferencedSOPClassUID = RTPlanStorage
-    plan.ReferencedSOPInstanceUID = plan_uid
+    plan = item(ReferencedSOPClassUID=RTPlanStorage, ReferencedSOPInstanceUID=plan_uid)
     dataset.ReferencedRTPlanSequence = Items([plan])
     dataset.ImagePositionPatient = [decimal_string(value) for value in grid.origin_lps_mm]
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]

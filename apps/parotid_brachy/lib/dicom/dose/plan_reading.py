@@ -13,12 +13,13 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pydicom.uid import RTPlanStorage
 
-from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan, Vector
+from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan
 from parotid_brachy.lib.dosimetry.seed_model import SeedModel, known_models, load_seed_model
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.dicom_slice import read_dataset
 from parotid_brachy.lib.imaging.limits import FileLimits
 from parotid_brachy.lib.imaging.stored_image import quoted, regular_file
+from parotid_brachy.lib.imaging.volume import Vector
 
 logger = logging.getLogger(__name__)
 

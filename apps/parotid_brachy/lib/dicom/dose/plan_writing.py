@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import RTPlanStorage
 
-from parotid_brachy.lib.dicom.dose.objects import decimal_string, encoded, new_object
+from parotid_brachy.lib.dicom.dose.objects import decimal_string, new_object
+from parotid_brachy.lib.dicom.new_files import date_and_time, encoded, item
 from parotid_brachy.lib.dicom.source_series import SourceSeries
 from parotid_brachy.lib.dosimetry.plan import Seed, SeedPlan
 from parotid_brachy.lib.dosimetry.seed_model import SeedModel
@@ -47,7 +48,7 @@ def write_plan(
         OSError: it cannot be written; nothing of it is left then.
     """
     dataset = new_object(RTPlanStorage, "RTPLAN", series, made, number=SERIES_NUMBER)
-    date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
+    date, time = date_and_time(made)
     dataset.InstanceNumber = 1
     dataset.RTPlanLabel = LABEL
     dataset.RTPlanDate, dataset.RTPlanTime = date, time
@@ -57,7 +58,7 @@ def write_plan(
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.BrachyTreatmentTechnique = "PERMANENT"
     dataset.BrachyTreatmentType = "MANUAL"
-    dataset.TreatmentMachineSequence = Items([_item(TreatmentMachineName="")])
+    dataset.TreatmentMachineSequence = Items([item(TreatmentMachineName="")])
     strengths = sorted({seed.air_kerma_strength_u for seed in plan.seeds})
     dataset.SourceSequence = Items(
         [
@@ -71,7 +72,7 @@ def write_plan(
     ]
     # Per channel: air-kerma rate x mean life, uGy at 1 m.
     total = plan.total_strength_u * model.mean_life_h
-    setup = _item(
+    setup = item(
         ApplicationSetupType="OTHER",
         ApplicationSetupNumber=1,
         TotalReferenceAirKerma=decimal_string(total),
@@ -80,13 +81,13 @@ def write_plan(
     dataset.ApplicationSetupSequence = Items([setup])
     dataset.FractionGroupSequence = Items(
         [
-            _item(
+            item(
                 FractionGroupNumber=1,
                 NumberOfFractionsPlanned=1,
                 NumberOfBeams=0,
                 NumberOfBrachyApplicationSetups=1,
                 ReferencedBrachyApplicationSetupSequence=Items(
-                    [_item(ReferencedBrachyApplicationSetupNumber=1)]
+                    [item(ReferencedBrachyApplicationSetupNumber=1)]
                 ),
             )
         ]
@@ -98,7 +99,7 @@ def write_plan(
 def _source(
     number: int, strength: float, model: SeedModel, isotope: str, date: str, time: str
 ) -> Dataset:
-    return _item(
+    return item(
         SourceNumber=number,
         SourceType="LINE",
         SourceModelID=model.key[:16],
@@ -117,7 +118,7 @@ def _source(
 def _channel(number: int, seed: Seed, source: int) -> Dataset:
     points = []
     for index, weight in enumerate((0, 1)):
-        point = _item(
+        point = item(
             ControlPointIndex=index,
             CumulativeTimeWeight=weight,
             ControlPointRelativePosition=0,
@@ -126,7 +127,7 @@ def _channel(number: int, seed: Seed, source: int) -> Dataset:
         if seed.direction_lps is not None:
             point.ControlPointOrientation = list(seed.direction_lps)
         points.append(point)
-    return _item(
+    return item(
         ChannelNumber=number,
         ChannelLength=None,
         TransferTubeNumber=None,
@@ -138,10 +139,3 @@ def _channel(number: int, seed: Seed, source: int) -> Dataset:
         FinalCumulativeTimeWeight=1,
         BrachyControlPointSequence=Items(points),
     )
-
-
-def _item(**elements: Any) -> Dataset:
-    item = Dataset()
-    for keyword, value in elements.items():
-        setattr(item, keyword, value)
-    return item

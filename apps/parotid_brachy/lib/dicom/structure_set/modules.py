@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -12,6 +11,7 @@ from pydicom.uid import generate_uid
 
 from parotid_brachy.lib.anatomy import LATERALITY, CodedConcept, Structure
 from parotid_brachy.lib.dicom.contour_content import ALGORITHM, ContourContent, Origin, person_name
+from parotid_brachy.lib.dicom.new_files import date_and_time, item
 from parotid_brachy.lib.dicom.source_series import SourceSeries
 from parotid_brachy.lib.imaging.volume import FloatArray
 
@@ -78,9 +78,9 @@ def add_series(dataset: Dataset, content: ContourContent) -> None:
     dataset.SeriesInstanceUID = generate_uid(prefix=None)
     dataset.SeriesNumber = SERIES_NUMBER
     dataset.SeriesDescription = content.description
-    dataset.SeriesDate, dataset.SeriesTime = _date_and_time(content.made)
+    dataset.SeriesDate, dataset.SeriesTime = date_and_time(content.made)
     dataset.OperatorsName = content.reader
-    dataset.InstanceCreationDate, dataset.InstanceCreationTime = _date_and_time(content.made)
+    dataset.InstanceCreationDate, dataset.InstanceCreationTime = date_and_time(content.made)
 
 
 def add_equipment(dataset: Dataset, content: ContourContent) -> None:
@@ -101,15 +101,15 @@ def add_structure_set(
     dataset.InstanceNumber = 1
     dataset.StructureSetLabel = LABEL
     dataset.StructureSetName = content.description
-    dataset.StructureSetDate, dataset.StructureSetTime = _date_and_time(content.made)
+    dataset.StructureSetDate, dataset.StructureSetTime = date_and_time(content.made)
     images = [_image(series, k) for k in range(len(series.slices))]
-    of_series = _item(SeriesInstanceUID=series.series_uid, ContourImageSequence=Items(images))
-    study = _item(
+    of_series = item(SeriesInstanceUID=series.series_uid, ContourImageSequence=Items(images))
+    study = item(
         ReferencedSOPClassUID=_STUDY_COMPONENT,
         ReferencedSOPInstanceUID=str(series.header.StudyInstanceUID),
         RTReferencedSeriesSequence=Items([of_series]),
     )
-    frame = _item(FrameOfReferenceUID=series.frame_uid, RTReferencedStudySequence=Items([study]))
+    frame = item(FrameOfReferenceUID=series.frame_uid, RTReferencedStudySequence=Items([study]))
     dataset.ReferencedFrameOfReferenceSequence = Items([frame])
     dataset.StructureSetROISequence = Items(
         [_region(structure, name, series, content) for structure, name in names.items()]
@@ -119,7 +119,7 @@ def add_structure_set(
 def _region(
     structure: Structure, name: str, series: SourceSeries, content: ContourContent
 ) -> Dataset:
-    region = _item(
+    region = item(
         ROINumber=structure.value,
         ReferencedFrameOfReferenceUID=series.frame_uid,
         ROIName=name,
@@ -140,7 +140,7 @@ def add_contours(
     regions = []
     for structure, slices in polygons.items():
         contours = [
-            _item(
+            item(
                 ContourNumber=number,
                 ContourImageSequence=Items([_image(series, k)]),
                 ContourGeometricType="CLOSED_PLANAR",
@@ -150,7 +150,7 @@ def add_contours(
             for number, (k, points) in enumerate(slices, start=1)
         ]
         regions.append(
-            _item(
+            item(
                 ReferencedROINumber=structure.value,
                 ROIDisplayColor=list(structure.colour),
                 ContourSequence=Items(contours),
@@ -169,7 +169,7 @@ def add_observations(
         concept = _code(structure.coded)
         concept.SegmentedPropertyTypeModifierCodeSequence = Items([_code(laterality)])
         observations.append(
-            _item(
+            item(
                 ObservationNumber=structure.value,
                 ReferencedROINumber=structure.value,
                 ROIObservationLabel=name,
@@ -188,26 +188,19 @@ def add_approval(dataset: Dataset, content: ContourContent) -> None:
         dataset.ApprovalStatus = "UNAPPROVED"
         return
     dataset.ApprovalStatus = "APPROVED"
-    dataset.ReviewDate, dataset.ReviewTime = _date_and_time(approval.at)
+    dataset.ReviewDate, dataset.ReviewTime = date_and_time(approval.at)
     dataset.ReviewerName = person_name(approval.reviewer)
 
 
-def _item(**elements: object) -> Dataset:
-    item = Dataset()
-    for keyword, value in elements.items():
-        setattr(item, keyword, value)
-    return item
-
-
 def _image(series: SourceSeries, k: int) -> Dataset:
-    return _item(
+    return item(
         ReferencedSOPClassUID=series.header.SOPClassUID,
         ReferencedSOPInstanceUID=series.instance_uids[k],
     )
 
 
 def _code(concept: CodedConcept) -> Dataset:
-    return _item(
+    return item(
         CodeValue=concept.value,
         CodingSchemeDesignator=concept.scheme,
         CodeMeaning=concept.meaning,
@@ -217,9 +210,3 @@ def _code(concept: CodedConcept) -> Dataset:
 def _decimal(value: float) -> str:
     """A Decimal String: at most 16 characters (PS3.5, section 6.2)."""
     return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
-
-
-def _date_and_time(at: datetime) -> tuple[str, str]:
-    """In the local time zone, as DICOM's dates without an offset are."""
-    local = at.astimezone()
-    return local.strftime("%Y%m%d"), local.strftime("%H%M%S")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import Final
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.dataset import FileDataset
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from parotid_brachy.lib.anatomy import Structure
 from parotid_brachy.lib.dicom.contour_content import ContourContent
+from parotid_brachy.lib.dicom.new_files import encoded, new_file
 from parotid_brachy.lib.dicom.source_series import SourceSeries
 from parotid_brachy.lib.dicom.structure_names import planning_name
 from parotid_brachy.lib.dicom.structure_set.modules import (
@@ -29,8 +29,6 @@ from parotid_brachy.lib.dicom.structure_set.reading import contours_of
 from parotid_brachy.lib.dicom.structure_set.tracing import trace_mask
 from parotid_brachy.lib.errors import GeometryError
 from parotid_brachy.lib.imaging.volume import FloatArray, Grid
-
-_IMPLEMENTATION_UID: Final = UID("2.25.126479381256348722461298374658127364")
 
 SlicePolygons = list[tuple[int, FloatArray]]
 """A structure's polygons: slice (k), and points in LPS millimetres of shape (n, 3)."""
@@ -55,9 +53,9 @@ def structure_set_bytes(
     """
     structures = series.require_map(labels, grid)
     polygons = {one: _polygons(labels, one, series) for one in structures}
-    encoded = _encoded(_dataset(polygons, series, content))
-    _require_faithful(encoded, labels, series, content)
-    return encoded
+    written = encoded(_dataset(polygons, series, content))
+    _require_faithful(written, labels, series, content)
+    return written
 
 
 def _polygons(
@@ -74,16 +72,8 @@ def _polygons(
 def _dataset(
     polygons: dict[Structure, SlicePolygons], series: SourceSeries, content: ContourContent
 ) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = RTStructureSetStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid(prefix=None)
     # Implicit: the explicit form has no room for the points of a long contour (64 KiB).
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION_UID
-    dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    dataset.is_little_endian, dataset.is_implicit_VR = True, True
-    dataset.SOPClassUID = RTStructureSetStorage
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset = new_file(RTStructureSetStorage, ImplicitVRLittleEndian)
     names = {one: planning_name(one, content.side) for one in polygons}
     add_patient_and_study(dataset, series.header)
     add_series(dataset, content)
@@ -95,21 +85,15 @@ def _dataset(
     return dataset
 
 
-def _encoded(dataset: FileDataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, write_like_original=False)
-    return buffer.getvalue()
-
-
 def _require_faithful(
-    encoded: bytes, labels: NDArray[np.uint8], series: SourceSeries, content: ContourContent
+    written_bytes: bytes, labels: NDArray[np.uint8], series: SourceSeries, content: ContourContent
 ) -> None:
     """Reads what was written, as anybody would.
 
     Raises:
         GeometryError: another map came out.
     """
-    written = pydicom.dcmread(io.BytesIO(encoded))
+    written = pydicom.dcmread(io.BytesIO(written_bytes))
     read = contours_of(written, series, name=content.case, side=content.side)
     differing = int(np.count_nonzero(read.labels != labels))
     if differing or read.overlaps:
