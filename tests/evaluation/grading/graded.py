@@ -8,7 +8,7 @@ import numpy as np
 from tests.imaging.heads import grid_of, head
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK
-from parotid_brachy.lib.evaluation.grading.making import StudyPlan, make_study
+from parotid_brachy.lib.evaluation.grading.making import Picture, StudyPlan, make_study
 from parotid_brachy.lib.evaluation.grading.study import read_study
 from parotid_brachy.lib.imaging.files import write_label_map
 from parotid_brachy.lib.imaging.nifti_image import write_nifti
@@ -53,9 +53,9 @@ def plan_of(folder: Path, methods=("two-step", "v-net"), graders=GRADERS, **more
     )
 
 
-def draw_nothing(volume, labels, structures, filled) -> list[bytes]:
+def draw_nothing(volume, labels, structures, filled) -> list[Picture]:
     """Stands in for pictures where they are not looked at."""
-    return [b"png"]
+    return [Picture("axial", b"png")]
 
 
 def made(folder: Path, name: str = "study", **more):

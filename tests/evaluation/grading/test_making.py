@@ -6,11 +6,19 @@ import stat
 import nibabel
 import numpy as np
 import pytest
-from tests.evaluation.grading.graded import GRADERS, draw_nothing, inputs, made, painted, plan_of
+from tests.evaluation.grading.graded import (
+    GRADERS,
+    GRID,
+    draw_nothing,
+    inputs,
+    made,
+    painted,
+    plan_of,
+)
 
 from parotid_brachy.lib.anatomy import GLAND, ORGANS_AT_RISK
 from parotid_brachy.lib.errors import NotFoundError, StoreError, UsageError
-from parotid_brachy.lib.evaluation.grading.making import make_study
+from parotid_brachy.lib.evaluation.grading.making import SHOWN_ROUND_MM, make_study
 from parotid_brachy.lib.evaluation.grading.study import CONTROL, Masked, read_key, read_study
 from parotid_brachy.lib.report.grading_pictures import draw_item
 
@@ -74,22 +82,55 @@ def test_a_masked_map_lies_on_its_image_and_has_the_graded_structures_only(tmp_p
         shift = {"two-step": 1, "v-net": 2, CONTROL: 0}[masked.method]
         whole = painted(shift)
         whole[whole == GLAND.value] = 0
+        part = shown_part([painted(shift) for shift in range(3)])
+        assert np.array_equal(labels, whole[part].T)
         original = nibabel.load(tmp_path / "ct" / f"{masked.case}.nii.gz")
-        index = nibabel.affines.apply_affine(
-            np.linalg.inv(original.affine) @ own.affine, np.argwhere(labels)
-        )
-        i, j, k = np.rint(index).astype(int).T
-        assert np.array_equal(whole[k, j, i], labels[tuple(np.argwhere(labels).T)])
-        assert np.count_nonzero(whole) == len(i)
+        assert np.array_equal(image.dataobj, np.asarray(original.dataobj)[part[::-1]])
+
+
+def shown_part(maps):
+    """What of the CT is shown, as slices along k, j, i."""
+    graded = np.any([(labels > 0) & (labels != GLAND.value) for labels in maps], axis=0)
+    where = np.argwhere(graded)
+    margin = np.ceil(SHOWN_ROUND_MM / np.array(GRID.spacing_kji_mm)).astype(int)
+    low, high = np.maximum(where.min(axis=0) - margin, 0), where.max(axis=0) + 1 + margin
+    return tuple(slice(a, min(b, n)) for a, b, n in zip(low, high, graded.shape, strict=True))
+
+
+def test_nothing_tells_where_the_patient_lay_in_the_scanner(tmp_path):
+    study = made(tmp_path)
+    for item in study.items.values():
+        for path in (study.map_of(item), study.image_of(item)):
+            header = nibabel.load(path).header
+            for affine in (header.get_sform(), header.get_qform()):
+                assert np.array_equal(affine[:3, 3], (0, 0, 0))
+
+
+def test_a_picture_holds_nothing_but_what_is_seen(tmp_path):
+    inputs(tmp_path, cases=1, methods=("two-step",))
+    make_study(plan_of(tmp_path, ("two-step",)), tmp_path / "study", draw_item, lambda _: None)
+    for path in (tmp_path / "study" / "pictures").iterdir():
+        assert {name for name, _ in chunks(path.read_bytes())} == {
+            b"IHDR", b"pHYs", b"IDAT", b"IEND",
+        }  # fmt: skip
+
+
+def chunks(png):
+    """The parts of a PNG file, by name."""
+    at = 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += 12 + length
 
 
 def test_pictures_show_the_same_planes_for_all_items_of_a_case(tmp_path):
     inputs(tmp_path, cases=1)
     make_study(plan_of(tmp_path), tmp_path / "study", draw_item, lambda _: None)
     study = read_study(tmp_path / "study")
-    (count,) = {item.pictures for item in study.items.values()}
-    items = list(study.items.values())
-    assert count >= 3
+    (planes,) = {item.pictures for item in study.items.values()}
+    items, count = list(study.items.values()), len(planes)
+    assert sorted(set(planes)) == ["axial", "coronal", "sagittal"]
     for number in range(count):
         files = [study.picture_of(item, number).read_bytes() for item in items]
         assert all(file.startswith(b"\x89PNG") for file in files)
@@ -189,6 +230,8 @@ def test_a_key_that_was_changed_or_lost_is_found_out(tmp_path):
         lambda told: told["orders"].popitem(),
         lambda told: next(iter(told["orders"].values())).pop(),
         lambda told: told.update(format="other"),
+        lambda told: told["items"][0].update(pictures=["<b>"]),
+        lambda told: told["items"][0].update(pictures=3),
         lambda told: told.pop("graders"),
     ],
 )
@@ -199,6 +242,14 @@ def test_a_damaged_study_is_told(tmp_path, change):
     change(told)
     path.write_text(json.dumps(told))
     with pytest.raises(StoreError, match=r"study\.json"):
+        read_study(study.folder)
+
+
+def test_a_study_of_an_older_program_is_refused_with_the_reason(tmp_path):
+    study = made(tmp_path)
+    path = study.folder / "study.json"
+    path.write_text(path.read_text().replace("grading study 2", "grading study 1"))
+    with pytest.raises(StoreError, match="older program made this grading study"):
         read_study(study.folder)
 
 

@@ -161,7 +161,7 @@ def _next(args: argparse.Namespace) -> int:
     print(f"item {item.id} ({progress.items_done} of {progress.items} done)")
     print(f"map {study.map_of(item)}")
     print(f"image {study.image_of(item)}")
-    print(f"pictures {study.picture_of(item, 0)} and the {item.pictures - 1} after it")
+    print(f"pictures {study.picture_of(item, 0)} and the {len(item.pictures) - 1} after it")
     print(f"to grade: {' '.join(is_open)}")
     return 0
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from parotid_brachy.lib.anatomy import Structure
+from parotid_brachy.lib.evaluation.grading.making import Picture
 from parotid_brachy.lib.imaging.roi import Box
 from parotid_brachy.lib.imaging.volume import Vector, Volume
 from parotid_brachy.lib.report.picture import BACKGROUND, draw_plane
@@ -29,7 +30,7 @@ _COLUMNS: Final = 4
 
 def draw_item(
     volume: Volume, labels: NDArray[np.uint8], structures: Sequence[Structure], filled: Box
-) -> list[bytes]:
+) -> list[Picture]:
     """Draws an item: axial planes from the feet up, then coronal and sagittal ones.
 
     Args:
@@ -40,7 +41,7 @@ def draw_item(
             that they are the same for all items of a case.
 
     Returns:
-        PNG files.
+        Pictures without any text but what is seen: no program's name, no time.
     """
     pictures = []
     low, high = np.asarray(filled.low_lps_mm), np.asarray(filled.high_lps_mm)
@@ -54,8 +55,8 @@ def draw_item(
             draw_plane(figure.add_axes((0.0, 0.07, 1.0, 0.885)), image, structures)
             _name_colours(figure, structures)
             buffer = io.BytesIO()
-            canvas.print_png(buffer)
-            pictures.append(buffer.getvalue())
+            canvas.print_png(buffer, metadata={"Software": None})
+            pictures.append(Picture(plane.value, buffer.getvalue()))
     return pictures
 
 

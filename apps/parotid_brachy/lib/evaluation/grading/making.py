@@ -3,6 +3,8 @@
 What a grader gets must not tell one method from another. So all maps of a case are written anew on
 one grid, the CT's part round everything that any method contours, uncompressed: same header, same
 size. Structures that are not graded are taken out, and all pictures of a case show the same planes.
+Nor must it tell the case more than its anatomy does: every grid begins at one point, since a place
+in the scanner is as good as a name to who has the CT.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +39,6 @@ from parotid_brachy.lib.evaluation.grading.study import (
     Masked,
     Study,
     StudyKey,
-    checked_methods,
     write_study,
 )
 from parotid_brachy.lib.imaging.atomic import synchronise_folder, write_atomically
@@ -53,8 +54,26 @@ _ONE_TIME: Final = 0
 """When every file was changed, as the file system tells it."""
 _OWNER_ONLY: Final = 0o700
 
+_ONE_PLACE: Final = (0.0, 0.0, 0.0)
+"""Where the first voxel of every image and map lies, LPS millimetres."""
+
 Labels = NDArray[np.uint8]
-Draw = Callable[[Volume, Labels, Sequence[Structure], Box], Sequence[bytes]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of an item.
+
+    Attributes:
+        plane: axial, coronal or sagittal.
+        png: the file.
+    """
+
+    plane: str
+    png: bytes
+
+
+Draw = Callable[[Volume, Labels, Sequence[Structure], Box], Sequence[Picture]]
 """Draws an item: its CT, its map, what is graded, and the box that all its case's maps fill."""
 
 
@@ -142,7 +161,12 @@ def make_study(
 
 
 def _check(plan: StudyPlan, output: Path) -> None:
-    checked_methods(plan.predictions)
+    seen = {CONTROL}
+    for name in plan.predictions:
+        if name.casefold() in seen:
+            message = f"method {name!r}: the name is taken ({CONTROL!r} is the references')"
+            raise UsageError(message)
+        seen.add(name.casefold())
     if not plan.graders or len({name.casefold() for name in plan.graders}) < len(plan.graders):
         message = f"graders {', '.join(plan.graders)}: name each once, and at least one"
         raise UsageError(message)
@@ -185,14 +209,13 @@ class _Making:
             path = case.reference if method == CONTROL else case.predictions[method]
             maps[method] = self._graded_part(path, volume.grid)
         union = np.logical_or.reduce([labels > 0 for labels in maps.values()])
-        part, filled = _part_shown(union, volume.grid)
-        own = Grid(
-            (part[2].stop - part[2].start, part[1].stop - part[1].start,
-             part[0].stop - part[0].start),
-            volume.grid.spacing_mm,
-            _position(volume.grid, (part[2].start, part[1].start, part[0].start)),
-            volume.grid.direction,
-        )  # fmt: skip
+        part = _part_shown(union, volume.grid)
+        ijk = part[::-1]
+        cropped = volume.grid.cropped(
+            tuple(axis.start for axis in ijk), tuple(axis.stop for axis in ijk)
+        )
+        own = replace(cropped, origin_lps_mm=_ONE_PLACE)
+        filled = Box.of_mask(union[part], own) if union.any() else Box.of_grid(own)
         shown = Volume(own, np.ascontiguousarray(volume.voxels[part]), "image")
         token = secrets.token_hex(16)
         write_nifti(self.folder / "images" / f"{token}.nii.gz", shown)
@@ -232,25 +255,25 @@ class _Making:
         labels[~np.isin(labels, self._values)] = 0
         return labels
 
-    def _write(self, labels: Labels, shown: Volume, token: str, pictures: Sequence[bytes]) -> Item:
+    def _write(
+        self, labels: Labels, shown: Volume, token: str, pictures: Sequence[Picture]
+    ) -> Item:
         name = secrets.token_hex(16)
         content = gzip.decompress(nifti_bytes(labels, shown.grid))
         write_atomically(self.folder / "items" / f"{name}.nii", content)
-        for number, png in enumerate(pictures):
-            write_atomically(self.folder / "pictures" / f"{name}-{number:02d}.png", png)
+        for number, picture in enumerate(pictures):
+            write_atomically(self.folder / "pictures" / f"{name}-{number:02d}.png", picture.png)
+        planes = tuple(picture.plane for picture in pictures)
         present = set(np.unique(labels).tolist())
         contoured = tuple(s.name for s in self._structures if s.value in present)
-        return Item(name, token, len(pictures), contoured, hashlib.sha256(content).hexdigest())
+        return Item(name, token, planes, contoured, hashlib.sha256(content).hexdigest())
 
 
-def _part_shown(union: NDArray[np.bool_], grid: Grid) -> tuple[tuple[slice, slice, slice], Box]:
-    """The part of a grid that is shown (k, j, i), and the box that contours fill in it.
-
-    Where nothing is contoured, it is the whole.
-    """
+def _part_shown(union: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slice]:
+    """The part of a grid that is shown (k, j, i); where nothing is contoured, it is the whole."""
     if not union.any():
         whole = tuple(slice(0, size) for size in union.shape)
-        return (whole[0], whole[1], whole[2]), Box.of_grid(grid)
+        return (whole[0], whole[1], whole[2])
     part = []
     for axis, spacing_mm in enumerate(grid.spacing_kji_mm):
         others = tuple(other for other in range(3) if other != axis)
@@ -258,9 +281,4 @@ def _part_shown(union: NDArray[np.bool_], grid: Grid) -> tuple[tuple[slice, slic
         margin = int(np.ceil(SHOWN_ROUND_MM / spacing_mm))
         low, high = max(int(where[0]) - margin, 0), int(where[-1]) + 1 + margin
         part.append(slice(low, min(high, union.shape[axis])))
-    return (part[0], part[1], part[2]), Box.of_mask(union, grid)
-
-
-def _position(grid: Grid, index_ijk: tuple[int, int, int]) -> tuple[float, float, float]:
-    x, y, z = grid.to_lps_mm(np.asarray(index_ijk, dtype=np.float64))
-    return (float(x), float(y), float(z))
+    return (part[0], part[1], part[2])

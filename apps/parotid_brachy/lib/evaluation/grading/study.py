@@ -26,10 +26,12 @@ STUDY_FILE: Final = "study.json"
 KEY_FILE: Final = "key.json"
 GRADES_FILE: Final = "grades.sqlite"
 
-_FORMAT: Final = "parotid-brachy grading study 1"
+_FORMAT: Final = "parotid-brachy grading study 2"
 _KEY_FORMAT: Final = "parotid-brachy grading key 1"
+_OLDER: Final = frozenset({"parotid-brachy grading study 1"})
 _MOST_BYTES: Final = 64 * 2**20
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_PLANES: Final = frozenset({"axial", "coronal", "sagittal"})
 _OWNER_ONLY: Final = 0o600
 
 
@@ -40,14 +42,14 @@ class Item:
     Attributes:
         id: random.
         image: id of the case's image; the same for all items of a case.
-        pictures: how many there are.
+        pictures: the plane of each picture, in their order.
         contoured: names of the structures that the map has.
         sha256: of the masked map's file.
     """
 
     id: str
     image: str
-    pictures: int
+    pictures: tuple[str, ...]
     contoured: tuple[str, ...]
     sha256: str
 
@@ -122,8 +124,8 @@ class Study:
         Raises:
             NotFoundError: there are not as many.
         """
-        if not 0 <= number < item.pictures:
-            message = f"picture {number}: the item has {item.pictures}, counted from 0"
+        if not 0 <= number < len(item.pictures):
+            message = f"picture {number}: the item has {len(item.pictures)}, counted from 0"
             raise NotFoundError(message)
         return self.folder / "pictures" / f"{item.id}-{number:02d}.png"
 
@@ -185,7 +187,7 @@ def read_study(folder: Path) -> Study:
 
     Raises:
         NotFoundError: the folder holds no study.
-        StoreError: its file is damaged.
+        StoreError: its file is damaged, or an older program made it.
     """
     path = folder / STUDY_FILE
     told = _read(path, _FORMAT)
@@ -194,7 +196,7 @@ def read_study(folder: Path) -> Study:
             Item(
                 _checked_id(one["id"]),
                 _checked_id(one["image"]),
-                int(one["pictures"]),
+                tuple(map(_checked_plane, one["pictures"])),
                 tuple(map(str, one["contoured"])),
                 str(one["sha256"]),
             )
@@ -262,6 +264,12 @@ def _read(path: Path, kind: str, *, sha256: str | None = None) -> dict[str, Any]
         raise NotFoundError(message) from error
     except (OSError, ValueError, RecursionError) as error:
         _damaged(path, error)
+    if isinstance(told, dict) and told.get("format") in _OLDER:
+        message = (
+            f"{path.parent.name}: an older program made this grading study, whose files tell where "
+            "the patient lay in the scanner. Finish it with that program, or make it anew"
+        )
+        raise StoreError(message)
     if not isinstance(told, dict) or told.get("format") != kind:
         _damaged(path, f"it is no {kind}")
     return told
@@ -279,15 +287,8 @@ def _checked_id(value: object) -> str:
     return value
 
 
-def checked_methods(methods: Mapping[str, Path]) -> None:
-    """Refuses names of methods that cannot be told apart from each other or the control.
-
-    Raises:
-        UsageError: naming the method.
-    """
-    seen = {CONTROL}
-    for name in methods:
-        if name.casefold() in seen:
-            message = f"method {name!r}: the name is taken ({CONTROL!r} is the references')"
-            raise UsageError(message)
-        seen.add(name.casefold())
+def _checked_plane(value: object) -> str:
+    if not isinstance(value, str) or value not in _PLANES:
+        message = f"{str(value)[:40]!r} is no plane"
+        raise ValueError(message)
+    return value
