@@ -26,6 +26,8 @@ _FILLED = {
     "session_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12,
     "case": "case_a",
     "number": "1",
+    "study": "gradings",
+    "item": "0" * 32,
     "job": "20261124-030000-123456",
     "path": "studies",
 }

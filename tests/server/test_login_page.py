@@ -40,8 +40,10 @@ def test_the_page_has_labels_and_nothing_from_elsewhere(app):
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_form_is_sent_on_to_where_it_wanted(app):
-    wanted = "/ohif/monai-label?StudyInstanceUIDs=1.2.3"
+@pytest.mark.parametrize(
+    "wanted", ["/ohif/monai-label?StudyInstanceUIDs=1.2.3", "/grading/?study=first%20round"]
+)
+def test_a_form_is_sent_on_to_where_it_wanted(app, wanted):
     answer = log_in(app.client(ELSEWHERE), next=wanted)
     assert (answer.status_code, answer.headers["location"]) == (303, wanted)
     assert f"{COOKIE}=" in answer.headers["set-cookie"]
@@ -50,6 +52,7 @@ def test_a_form_is_sent_on_to_where_it_wanted(app):
 @pytest.mark.parametrize(
     "wanted",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "/ohif//evil.example", "/logs/",
+     "/grading//evil.example", "/gradings/", "/grading/../logs/",
      "/ohif/../logs/", "/ohif/%0d%0aSet-Cookie:x\r\nx: y", "javascript:alert(1)", "", "ohif/",
      "/ohif/<script>", "/ohif/" + "x" * 3000, " /ohif/", "/ohif/\t"],
 )  # fmt: skip

@@ -39,6 +39,19 @@ def test_a_changed_grade_is_a_new_row_and_the_newest_counts(study):
     assert ledger.history()[0].at.endswith("+00:00")
 
 
+def test_saving_twice_keeps_one_row_and_giving_back_an_old_grade_another(study):
+    ledger, item = Ledger(study), study.orders[BERG][0]
+    assert [ledger.add(BERG, [grade(item, number=n)]) for n in (2, 2, 3, 2)] == [1, 0, 1, 1]
+    assert [kept.grade.grade for kept in ledger.history()] == [2, 3, 2]
+
+
+def test_a_structure_graded_twice_in_one_call_is_refused(study):
+    item = study.orders[BERG][0]
+    with pytest.raises(UsageError, match="twice"):
+        Ledger(study).add(BERG, [grade(item, number=1), grade(item, number=2)])
+    assert Ledger(study).history() == []
+
+
 def test_rows_can_neither_be_changed_nor_deleted(study):
     ledger, item = Ledger(study), study.orders[BERG][0]
     ledger.add(BERG, [grade(item)])

@@ -17,7 +17,7 @@ from parotid_brachy.lib.evaluation.grading.results import (
     table_csv,
     unmask,
 )
-from parotid_brachy.lib.evaluation.grading.sheets import import_grades, read_sheet, sheet_csv
+from parotid_brachy.lib.evaluation.grading.sheets import read_sheet, sheet_csv
 from parotid_brachy.lib.evaluation.grading.study import CONTROL, read_key
 from parotid_brachy.lib.report.grading_page import write_grading_report
 
@@ -161,8 +161,8 @@ def test_a_sheet_is_filled_in_imported_and_comes_back(study, tmp_path):
         writer = csv.DictWriter(file, list(sheet[0]), delimiter=";")
         writer.writeheader()
         writer.writerows(sheet)
-    assert import_grades(study, BERG, read_sheet(path)) == 2
-    assert import_grades(study, BERG, read_sheet(path)) == 0
+    assert Ledger(study).add(BERG, read_sheet(path)) == 2
+    assert Ledger(study).add(BERG, read_sheet(path)) == 0
     again = tmp_path / "again.csv"
     again.write_bytes(sheet_csv(study, BERG))
     assert read_sheet(again) == read_sheet(path)
@@ -194,7 +194,7 @@ def test_a_sheet_of_another_study_keeps_nothing(study, tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text(f"item,structure,grade\n{item},skin,2\n{'0' * 32},skin,2\n")
     with pytest.raises(NotFoundError):
-        import_grades(study, BERG, read_sheet(path))
+        Ledger(study).add(BERG, read_sheet(path))
     assert Ledger(study).history() == []
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):

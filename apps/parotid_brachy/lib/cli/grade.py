@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parotid_brachy.lib.anatomy import ORGANS_AT_RISK, STRUCTURES
-from parotid_brachy.lib.cli.evaluate import parse_methods
+from parotid_brachy.lib.cli import grade_create
 from parotid_brachy.lib.errors import UsageError
 
 if TYPE_CHECKING:
     from parotid_brachy.lib.evaluation.grading.grades import Grade
     from parotid_brachy.lib.evaluation.grading.study import Study
-
-_NAMES = tuple(structure.name for structure in STRUCTURES)
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "takes grades, and, once it is closed, reports them unmasked.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _register_create(actions)
+    grade_create.register(actions)
     for name, run, text in (
         ("next", _next, "the first item that a grader has not finished"),
         ("enter", _enter, "grade an item"),
@@ -58,47 +54,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     report.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
 
 
-def _register_create(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
-    create = actions.add_parser("create", help="make a study")
-    create.add_argument("--images", type=Path, required=True, metavar="DIR", help="CTs")
-    create.add_argument(
-        "--references",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="manual contours, CASE.nii.gz; graded as a control",
-    )
-    create.add_argument(
-        "--predictions",
-        nargs="+",
-        required=True,
-        metavar="NAME=DIR",
-        help="a method's label maps",
-    )
-    create.add_argument(
-        "--graders", nargs="+", required=True, metavar="NAME", help="as they log in"
-    )
-    create.add_argument(
-        "--structures",
-        nargs="+",
-        choices=_NAMES,
-        default=tuple(structure.name for structure in ORGANS_AT_RISK),
-        metavar="NAME",
-        help="what is graded (default: the six organs at risk)",
-    )
-    create.add_argument(
-        "--incomplete",
-        action="store_true",
-        help="leave cases out that cannot be shown, and grade missing maps as empty ones",
-    )
-    create.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="STUDY", help="a new folder"
-    )
-    create.set_defaults(run=_create)
-
-
 def _of_study(
     actions: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -109,41 +64,6 @@ def _of_study(
     action.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
     action.set_defaults(run=run)
     return action
-
-
-def _create(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from parotid_brachy.lib.evaluation.grading.making import StudyPlan, make_study
-    from parotid_brachy.lib.evaluation.grading.study import read_study
-    from parotid_brachy.lib.report.grading_pictures import draw_item
-    from parotid_brachy.lib.review.roles import checked_reader_name
-
-    plan = StudyPlan(
-        images=args.images,
-        references=args.references,
-        predictions=parse_methods(args.predictions),
-        graders=tuple(checked_reader_name(name) for name in args.graders),
-        structures=tuple(s for s in STRUCTURES if s.name in args.structures),
-        allows_problems=args.incomplete,
-    )
-    with tqdm(unit="case", disable=None, file=sys.stderr) as bar:
-
-        def on_case(count: int) -> None:
-            if bar.total is None:
-                bar.reset(total=count)
-            else:
-                bar.update()
-
-        problems = make_study(plan, args.output, draw_item, on_case)
-    for problem in problems:
-        print(f"parotid: {problem.message}", file=sys.stderr)
-    if not args.output.is_dir():
-        print("parotid: no study was made; mend this or add --incomplete", file=sys.stderr)
-        return 1
-    study = read_study(args.output)
-    print(f"{args.output}: {len(study.items)} items for {', '.join(study.graders)}")
-    return 1 if problems else 0
 
 
 def _next(args: argparse.Namespace) -> int:
@@ -171,9 +91,6 @@ def _enter(args: argparse.Namespace) -> int:
 
     study = _study(args)
     grades = [_grade(args.item, text, args.comment) for text in args.grades]
-    if len({grade.structure for grade in grades}) < len(grades):
-        message = "a structure is graded twice in one call"
-        raise UsageError(message)
     Ledger(study).add(args.grader, grades)
     print(f"item {args.item}: {len(grades)} grades kept")
     return 0
@@ -206,11 +123,12 @@ def _sheet(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from parotid_brachy.lib.evaluation.grading.sheets import import_grades, read_sheet
+    from parotid_brachy.lib.evaluation.grading.ledger import Ledger
+    from parotid_brachy.lib.evaluation.grading.sheets import read_sheet
 
     study = _study(args)
     grades = read_sheet(args.file)
-    kept = import_grades(study, args.grader, grades)
+    kept = Ledger(study).add(args.grader, grades)
     print(f"{args.file}: {len(grades)} grades, {kept} of them new")
     return 0
 

@@ -23,7 +23,7 @@ _MOST: Final = {Plane.AXIAL: 16, Plane.CORONAL: 4, Plane.SAGITTAL: 4}
 _LEAST_STEP_MM: Final = 2.0
 _CONTEXT_MM: Final = 30.0
 _INCHES: Final = 5.6
-_DPI: Final = 100
+_DPI: Final = 125
 _COLUMNS: Final = 4
 """Of structures' names below a picture."""
 

@@ -55,6 +55,8 @@ def _rules() -> Iterable[RouteRule]:
         yield RouteRule(method, "/openapi.json", None, "the API's description")
         yield RouteRule(method, "/static/{path:path}", None, "the pages' files")
     yield RouteRule("GET", "/ohif/{path:path}", None, "OHIF's files; its pages send to the login")
+    note = "the page for blind grading; it sends to the login"
+    yield RouteRule("GET", "/grading/{path:path}", None, note)
 
     yield RouteRule("GET", "/auth/", None, "whether a login is needed")
     yield RouteRule("POST", "/auth/token", None, "logs in; failures are slowed down")
@@ -74,6 +76,7 @@ def _rules() -> Iterable[RouteRule]:
 
     yield from _datastore()
     yield from _review()
+    yield from _grading()
     yield from _jobs()
 
     for method in ("GET", "HEAD"):
@@ -129,6 +132,22 @@ def _review() -> Iterable[RouteRule]:
     yield RouteRule("GET", "/review/consensus", _ANNOTATOR, "the readers' pairwise agreement")
     yield RouteRule("GET", "/review/outbox", _ANNOTATOR, "approved contours sent to the archive")
     yield RouteRule("GET", "/review/journal", _REVIEWER, "who did what, and when")
+
+
+def _grading() -> Iterable[RouteRule]:
+    study, item = "/review/grading/{study}", "/review/grading/{study}/items/{item}"
+    yield RouteRule("GET", "/review/grading", _ANNOTATOR, "studies in which whoever asks grades")
+    yield RouteRule("GET", study, _ANNOTATOR, "one of them; its graders only")
+    yield RouteRule("GET", f"{study}/next", _ANNOTATOR, "what to grade next; its graders only")
+    yield RouteRule("GET", item, _ANNOTATOR, "an item with one's own grades; its graders only")
+    for what in ("pictures/{number}", "map", "image"):
+        yield RouteRule("GET", f"{item}/{what}", _ANNOTATOR, "its files; its graders only")
+    yield RouteRule("POST", f"{item}/grades", _ANNOTATOR, "grades it; its graders only")
+    yield RouteRule("GET", f"{study}/progress", _REVIEWER, "how far all graders have come")
+    note = "ends the grading; incomplete only by somebody who does not grade in it"
+    yield RouteRule("POST", f"{study}/close", _REVIEWER, note)
+    yield RouteRule("GET", f"{study}/results", _REVIEWER, "unmasked, of a closed study")
+    yield RouteRule("GET", f"{study}/report", _REVIEWER, "the same as a page")
 
 
 def _jobs() -> Iterable[RouteRule]:

@@ -37,8 +37,8 @@ _SESSION: Final = "/auth/session"
 _END: Final = "/auth/session/end"
 
 _LONGEST_RETURN: Final = 2048
-# A path of the viewer's on this server: nothing that a browser could take for another host.
-_RETURN: Final = re.compile(r"/ohif/(?!/)(?:[A-Za-z0-9_.~!$'()*+,;:@=&?%-]|/(?!/))*")
+# A path of a page's on this server: nothing that a browser could take for another host.
+_RETURN: Final = re.compile(r"/(?:ohif|grading)/(?!/)(?:[A-Za-z0-9_.~!$'()*+,;:@=&?%-]|/(?!/))*")
 _TEMPLATE: Final = (Path(__file__).with_name("browser_files") / "login.html").read_text("utf-8")
 _STYLE: Final = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -73,13 +73,13 @@ def login_address(http: Request, wanted: str) -> str:
 
     Args:
         http: a request to this server.
-        wanted: path and query of a page of the viewer's, without the root path.
+        wanted: path and query of a page of the viewer's or the graders', without the root path.
     """
     return f"{root_path(http)}{PAGE}?{urlencode({'next': checked_return(wanted)}, quote_via=quote)}"
 
 
 def checked_return(wanted: str) -> str:
-    """A page of the viewer's; its first for whatever else is asked for."""
+    """A page of the viewer's or the graders'; the viewer's first for whatever else is asked for."""
     is_ours = len(wanted) <= _LONGEST_RETURN and _RETURN.fullmatch(wanted) is not None
     return wanted if is_ours and ".." not in wanted else FIRST_PAGE
 

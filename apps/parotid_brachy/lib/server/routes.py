@@ -17,6 +17,7 @@ from monailabel.endpoints import batch_infer, datastore, info, model, scoring
 
 from parotid_brachy.lib.server import (
     agreement_routes,
+    grading_routes,
     image_routes,
     inference,
     label_routes,
@@ -69,6 +70,7 @@ def _our_routers() -> tuple[APIRouter, ...]:
         image_routes.router(),
         review_routes.router(),
         agreement_routes.router(),
+        grading_routes.router(),
         outbox_routes.router(),
         train_routes.router(),
         sessions.router(),

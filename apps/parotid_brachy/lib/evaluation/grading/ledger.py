@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from parotid_brachy.lib.errors import ConflictError, StoreError, StoreFullError
+from parotid_brachy.lib.errors import ConflictError, StoreError, StoreFullError, UsageError
 from parotid_brachy.lib.evaluation.grading.grades import Grade, KeptGrade
 from parotid_brachy.lib.evaluation.grading.study import GRADES_FILE, Study
 
@@ -76,11 +76,17 @@ class Ledger:
         self._study = study
         self._path = study.folder / GRADES_FILE
 
-    def add(self, grader: str, grades: Sequence[Grade]) -> None:
+    def add(self, grader: str, grades: Sequence[Grade]) -> int:
         """Keeps grades, all or none; of an item's structure the newest counts.
 
+        What stands so already is not kept again, so that saving twice is no change.
+
+        Returns:
+            How many were kept.
+
         Raises:
-            UsageError: nobody of that name grades here, or a structure is not graded here.
+            UsageError: nobody of that name grades here, a structure is not graded here, or is
+                graded twice in one call.
             NotFoundError: an item is not of this study.
             ConflictError: the study is closed.
             StoreFullError, StoreError: nothing could be kept.
@@ -89,6 +95,9 @@ class Ledger:
         for grade in grades:
             self._study.item(grade.item)
             self._study.structure(grade.structure)
+        if len({(grade.item, grade.structure) for grade in grades}) < len(grades):
+            message = "a structure is graded twice in one call"
+            raise UsageError(message)
         with self._writing() as connection:
             closing = _closing(connection)
             if closing is not None:
@@ -97,12 +106,16 @@ class Ledger:
                     "no further grade is taken"
                 )
                 raise ConflictError(message)
+            current = _current(_history(connection, grader))
+            given = {key: kept.grade for key, kept in current.items()}
+            new = [g for g in grades if given.get((g.item, g.structure)) != g]
             at = _now()
             connection.executemany(
                 "INSERT INTO grades (grader, item, structure, grade, reason, comment, at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(grader, g.item, g.structure, g.grade, g.reason, g.comment, at) for g in grades],
+                [(grader, g.item, g.structure, g.grade, g.reason, g.comment, at) for g in new],
             )
+        return len(new)
 
     def history(self) -> list[KeptGrade]:
         """Every grade that was ever given, the oldest first.

@@ -19,7 +19,7 @@ class Progress:
         items_done: how many have every structure graded, or stated to be not gradable.
         grades: how many have been given.
         grades_wanted: how many there must be.
-        next_item: the first item in the grader's order that is not done; None: all are.
+        open_items: those that are not done, in the grader's order.
     """
 
     grader: str
@@ -27,7 +27,12 @@ class Progress:
     items_done: int
     grades: int
     grades_wanted: int
-    next_item: str | None
+    open_items: tuple[str, ...]
+
+    @property
+    def next_item(self) -> str | None:
+        """The first item that is not done; None: all are."""
+        return self.open_items[0] if self.open_items else None
 
 
 def progress_of(study: Study, grader: str) -> Progress:
@@ -38,16 +43,16 @@ def progress_of(study: Study, grader: str) -> Progress:
         StoreError: the grades cannot be read.
     """
     given: Collection[tuple[str, str]] = Ledger(study).current(grader).keys()
-    open_items = [
+    open_items = tuple(
         item
         for item in study.order_of(grader)
         if any((item, structure.name) not in given for structure in study.structures)
-    ]
+    )
     return Progress(
         grader,
         len(study.items),
         len(study.items) - len(open_items),
         len(given),
         len(study.items) * len(study.structures),
-        open_items[0] if open_items else None,
+        open_items,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -115,6 +115,13 @@ class Results:
             sum(grade >= ACCEPTABLE for grade in graded) / len(graded) if graded else None,
         )
 
+    def cells(self) -> Iterator[tuple[str, Structure | None, str | None, GradeCell]]:
+        """Method, structure (None: all), grader (None: all), and their grades."""
+        for method in self.methods:
+            for grader in (*self.study.graders, None):
+                for structure in (*self.study.structures, None):
+                    yield method, structure, grader, self.cell(method, structure, grader)
+
     def agreements(self) -> list[Agreement]:
         """Kappa of each pair of graders, of each structure and all together."""
         wanted: list[Structure | None] = [*self.study.structures, None]
@@ -200,23 +207,19 @@ def grades_csv(results: Results) -> bytes:
 
 def table_csv(results: Results) -> bytes:
     """Mean, SD and share at 2 or more, by method, structure and grader."""
-    rows = []
-    for method in results.methods:
-        for grader in (*results.study.graders, None):
-            for structure in (*results.study.structures, None):
-                cell = results.cell(method, structure, grader)
-                rows.append(
-                    (
-                        method,
-                        structure.name if structure else ALL,
-                        grader or ALL,
-                        cell.n,
-                        cell.not_gradable,
-                        _number(cell.mean),
-                        _number(cell.sd),
-                        _number(cell.acceptable),
-                    )
-                )
+    rows = [
+        (
+            method,
+            structure.name if structure else ALL,
+            grader or ALL,
+            cell.n,
+            cell.not_gradable,
+            _number(cell.mean),
+            _number(cell.sd),
+            _number(cell.acceptable),
+        )
+        for method, structure, grader, cell in results.cells()
+    ]
     head = (
         "method", "structure", "grader", "n", "not_gradable", "mean", "sd", "share_at_2_or_more",
     )  # fmt: skip

@@ -92,22 +92,6 @@ def read_sheet(path: Path) -> tuple[Grade, ...]:
     return tuple(grades.values())
 
 
-def import_grades(study: Study, grader: str, grades: tuple[Grade, ...]) -> int:
-    """Keeps a sheet's grades, all or none; those that stand so already are not kept again.
-
-    Returns:
-        How many were kept.
-
-    Raises:
-        UsageError, NotFoundError, ConflictError, StoreError: see :meth:`Ledger.add`.
-    """
-    ledger = Ledger(study)
-    given = {key: kept.grade for key, kept in ledger.current(grader).items()}
-    new = [g for g in grades if given.get((g.item, g.structure)) != g]
-    ledger.add(grader, new)
-    return len(new)
-
-
 def _grade(cells: dict[str, str]) -> Grade | None:
     text = cells["grade"]
     if not text:
