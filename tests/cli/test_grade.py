@@ -4,7 +4,10 @@ from tests.evaluation.grading.graded import GRADERS, draw_nothing, inputs
 from parotid_brachy.lib.anatomy import ORGANS_AT_RISK
 from parotid_brachy.lib.cli.main import main
 from parotid_brachy.lib.evaluation.grading.ledger import Ledger
+from parotid_brachy.lib.evaluation.grading.offered import OfferedStudies
 from parotid_brachy.lib.evaluation.grading.study import read_study
+from parotid_brachy.lib.review.readers import ReadersFile, readers_file_of
+from parotid_brachy.lib.review.roles import Role
 
 BERG, AHO = GRADERS
 
@@ -21,14 +24,15 @@ def no_pictures(monkeypatch):
     monkeypatch.setattr("parotid_brachy.lib.report.grading_pictures.draw_item", draw_nothing)
 
 
-def create(folder, *more, graders=GRADERS):
+def create(folder, *more, graders=GRADERS, place=None):
     return main(
         [
             "grade",
             "create",
             *("--images", str(folder / "ct"), "--references", str(folder / "ref")),
             *("--predictions", f"two-step={folder / 'two-step'}", "--graders", *graders),
-            *("--output", str(folder / "study"), *more),
+            *(place or ("--output", str(folder / "study"))),
+            *more,
         ]
     )
 
@@ -96,6 +100,39 @@ def test_a_wrong_call_is_told(folder, no_pictures, capsys):
     assert grade(folder, "next", "--grader", "Dr Nobody") == 2
     assert main(["grade", "status", str(folder)]) == 1
     assert "no grading study here" in capsys.readouterr().err
+
+
+def offered_as(folder, name):
+    return ("--studies", str(folder / "studies"), "--name", name)
+
+
+def test_a_study_is_made_for_the_server_of_a_folder_of_studies(folder, no_pictures, capsys):
+    (folder / "studies").mkdir()
+    readers = ReadersFile(readers_file_of(folder / "studies"))
+    readers.add(BERG, Role.REVIEWER, None)
+    assert create(folder, place=offered_as(folder, "first round")) == 0
+    study = OfferedStudies(folder / "studies" / ".parotid").graded_by("first round", BERG)
+    assert len(study.items) == 4
+    told = capsys.readouterr().err
+    assert f"grader {AHO!r} is not in readers.json" in told
+    assert BERG not in told
+    assert create(folder, place=offered_as(folder, "first round")) == 2
+
+
+def test_a_study_lies_in_one_place_and_within_the_folder_of_studies(folder, no_pictures, capsys):
+    assert create(folder, place=offered_as(folder, "x")) == 2
+    assert "no such folder" in capsys.readouterr().err
+    (folder / "studies").mkdir()
+    for place in (
+        offered_as(folder, "../x"),
+        ("--name", "x"),
+        ("--studies", str(folder / "studies")),
+        ("--output", str(folder / "study"), "--studies", str(folder / "studies")),
+        ("--output", str(folder / "study"), *offered_as(folder, "x")),
+    ):
+        assert create(folder, place=place) == 2, place
+    assert not (folder / "study").exists()
+    assert not list((folder / "studies").rglob("*.json"))
 
 
 def test_missing_maps_are_told_and_make_no_study_unless_wished(folder, no_pictures, capsys):

@@ -87,6 +87,7 @@ class StudyDetail(StudyRow):
         closing: Closing | None,
     ) -> StudyDetail:
         """A study, and how far the asking reader has come in it."""
+        waiting = set(progress.open_items)
         return cls(
             study=name,
             progress=ProgressRow.of(progress),
@@ -97,7 +98,7 @@ class StudyDetail(StudyRow):
                 for one in study.structures
             ],
             items=[
-                ItemRow(item=item, is_done=item not in progress.open_items)
+                ItemRow(item=item, is_done=item not in waiting)
                 for item in study.order_of(progress.grader)
             ],
             next_item=progress.next_item,
