@@ -6,6 +6,7 @@ import pytest
 from tests.review.passwords import quick_hashes
 from tests.server.guarded import ELSEWHERE, HERE, guarded
 
+from parotid_brachy.lib.evaluation.grading.grades import LONGEST_TEXT
 from parotid_brachy.lib.review.roles import Role
 from parotid_brachy.lib.server import pages
 
@@ -68,6 +69,11 @@ def test_its_files_name_no_place_outside_and_work_below_any_root_path(app, name,
     )
     assert [one for one in places if not one.startswith(("./", "../"))] == []
     assert not re.search(r"innerHTML|insertAdjacentHTML|eval\(|document\.write", answer.text)
+
+
+def test_it_lets_no_text_be_longer_than_is_kept(app):
+    text = app.client(ELSEWHERE).get("/grading/grading_item.js").text
+    assert f"const LONGEST_TEXT = {LONGEST_TEXT};" in text
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ function reload() {
   window.location.reload();
 }
 
+function tell(error) {
+  if (!(error instanceof RefusedError)) throw error;
+  if (error.message) say(error.message, true);
+}
+
 /** Does something that asks the server, and tells what it refuses; one thing at a time. */
 async function attempt(action) {
   if (isBusy) return;
@@ -44,8 +49,7 @@ async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    if (!(error instanceof RefusedError)) throw error;
-    if (error.message) say(error.message, true);
+    tell(error);
   } finally {
     isBusy = false;
     byId('save').disabled = Boolean(study && study.closing);
@@ -123,7 +127,7 @@ async function openItem(id) {
   show('working');
   pictures.load(item.pictures,
     number => `../review/${server.pathOf(study.study, `${path}/pictures/${number}`)}`,
-    () => attempt(pictureFailed));
+    () => pictureFailed().catch(tell));
   rows.load(study.structures, study.scale, item, Boolean(study.closing));
   showProgress();
   showMissing();
@@ -214,7 +218,7 @@ function keyPressed(event) {
   const isText = target.matches('input:not([type]), select');
   const row = rows.current();
   if (isText) {
-    if (event.key !== 'Enter' || !row) return;
+    if (event.key !== 'Enter' || !row || !row.fieldset.contains(target)) return;
     event.preventDefault();
     rows.step(row, 1, byId('save'));
     return;

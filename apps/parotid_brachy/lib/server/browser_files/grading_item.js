@@ -72,7 +72,7 @@ export class Pictures {
 
   wheel(event) {
     event.preventDefault();
-    this.turned += event.deltaY;
+    this.turned += event.deltaY * (event.deltaMode ? 20 : 1); // lines, or pixels
     if (Math.abs(this.turned) < 30) return;
     this.show(this.at + Math.sign(this.turned));
     this.turned = 0;
