@@ -16,6 +16,7 @@ FILES = {
     "grading.css": "text/css",
     "grading.js": "text/javascript",
     "grading_item.js": "text/javascript",
+    "grading_keys.js": "text/javascript",
     "grading_server.js": "text/javascript",
 }
 

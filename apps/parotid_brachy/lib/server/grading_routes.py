@@ -28,11 +28,11 @@ from parotid_brachy.lib.server.grading_records import (
     ItemDetail,
     NextItem,
     ProgressRow,
-    ResultsDetail,
     StudyDetail,
     StudyProgress,
     StudyRow,
 )
+from parotid_brachy.lib.server.grading_results_records import ResultsDetail
 from parotid_brachy.lib.server.label_routes import studies
 
 Grader = Annotated[

@@ -28,8 +28,8 @@ _GRADING: Final = {
     "": ("grading.html", "text/html"),
     "grading.css": ("grading.css", "text/css"),
     **{
-        name: (name, "text/javascript")
-        for name in ("grading.js", "grading_item.js", "grading_server.js")
+        f"grading{part}.js": (f"grading{part}.js", "text/javascript")
+        for part in ("", "_item", "_keys", "_server")
     },
 }
 _GRADING_POLICY: Final = (

@@ -4,6 +4,7 @@
 // logged in meanwhile in the same browser, and the page is then opened anew.
 
 import { Pictures, Rows, element } from './grading_item.js';
+import { listenToKeys } from './grading_keys.js';
 import { RefusedError, Server } from './grading_server.js';
 
 const byId = id => document.getElementById(id);
@@ -206,35 +207,6 @@ async function save() {
   say(saved);
 }
 
-function keyPressed(event) {
-  if (byId('working').hidden || event.ctrlKey || event.altKey || event.metaKey) return;
-  const turn = { PageUp: -1, PageDown: 1 }[event.key];
-  if (turn) {
-    event.preventDefault();
-    pictures.show(pictures.at + turn);
-    return;
-  }
-  const { target } = event;
-  const isText = target.matches('input:not([type]), select');
-  const row = rows.current();
-  if (isText) {
-    if (event.key !== 'Enter' || !row || !row.fieldset.contains(target)) return;
-    event.preventDefault();
-    rows.step(row, 1, byId('save'));
-    return;
-  }
-  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-  if (step && row && row.fieldset.contains(target)) {
-    event.preventDefault(); // else it would change the grade
-    rows.step(row, step, byId('save'));
-    return;
-  }
-  const value = /^[0-3]$/.test(event.key) ? event.key : { n: 'none', N: 'none' }[event.key];
-  if (value === undefined || !row || row.fieldset.disabled) return;
-  event.preventDefault();
-  if (row.chooseByKey(value)) rows.step(row, 1, byId('save'));
-}
-
 async function look() {
   if (await server.isSomebodyElse()) reload();
 }
@@ -269,7 +241,7 @@ byId('grading').addEventListener('submit', event => {
   event.preventDefault();
   attempt(save);
 });
-document.addEventListener('keydown', keyPressed);
+listenToKeys(pictures, rows);
 window.addEventListener('focus', look); // logged in or out in another tab
 window.addEventListener('pageshow', event => { if (event.persisted) reload(); });
 window.addEventListener('beforeunload', event => { if (isDirty) event.preventDefault(); });
