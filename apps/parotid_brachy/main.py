@@ -9,6 +9,7 @@ from typing import Any
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
@@ -18,11 +19,13 @@ from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.dicomweb.archive import Archive
 from parotid_brachy.lib.dicomweb.orthanc import RemovingArchive
 from parotid_brachy.lib.infers.batch import OneDeviceBatchInfer
-from parotid_brachy.lib.infers.catalogue import infer_tasks
+from parotid_brachy.lib.infers.catalogue import infer_tasks, warm_models
 from parotid_brachy.lib.infers.drafting import Drafting
 from parotid_brachy.lib.retraining.job_queue import JobQueue, Trainers
 from parotid_brachy.lib.retraining.promoting import Registers, reconcile
 from parotid_brachy.lib.review.states import ReviewPolicy
+from parotid_brachy.lib.scoring.methods import scoring_methods
+from parotid_brachy.lib.scoring.serving import ServingModels
 from parotid_brachy.lib.segmentation.registry import Registry
 from parotid_brachy.lib.server.agreement_worker import AgreementWorker
 from parotid_brachy.lib.server.archive_settings import (
@@ -37,6 +40,7 @@ from parotid_brachy.lib.server.retraining_settings import RetrainingSettings
 from parotid_brachy.lib.server.retraining_worker import RetrainingWorker
 from parotid_brachy.lib.strategies.ordered import ordered_strategies
 from parotid_brachy.lib.strategies.random import RandomStrategy
+from parotid_brachy.lib.strategies.scored import scored_strategies
 from parotid_brachy.lib.trainers.retraining import Retraining
 from parotid_brachy.lib.trainers.task import train_tasks
 from parotid_brachy.lib.version import project_version
@@ -62,7 +66,8 @@ class ParotidBrachyApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         install_on_running_server()
         self._models = Path(conf.get("model_dir") or Path(app_dir) / "model")
-        self._tasks = infer_tasks(self._models)
+        self._warm = warm_models(self._models)
+        self._tasks = infer_tasks(self._warm)
         self._settings = RetrainingSettings.of(conf)
         self.retraining: Retraining | None = None
         self.sending: ApprovedSending | None = None
@@ -75,6 +80,8 @@ class ParotidBrachyApp(MONAILabelApp):
             description="Pre-labels the parotid gland and six organs at risk on CT",
             version=project_version(),
         )
+        # The framework would score everything whenever somebody asks for a case.
+        self._auto_update_scoring = False
 
     def init_infers(self) -> dict[str, InferTask]:
         """The infer tasks by name, the default first."""
@@ -96,7 +103,11 @@ class ParotidBrachyApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """How the next case to label is chosen."""
-        return {"random": RandomStrategy(), **ordered_strategies()}
+        return {"random": RandomStrategy(), **ordered_strategies(), **scored_strategies()}
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """What can be found out about the cases and the models."""
+        return scoring_methods(ServingModels(self._warm), self._drafting.device)
 
     def init_batch_infer(self) -> Callable[..., Any]:
         """Batch inference."""

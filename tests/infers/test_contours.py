@@ -10,7 +10,7 @@ from tests.infers.test_drafting import studies
 from parotid_brachy.lib.anatomy import STRUCTURES
 from parotid_brachy.lib.errors import ConflictError, NotFoundError, UsageError
 from parotid_brachy.lib.imaging.files import read_grid
-from parotid_brachy.lib.infers.catalogue import infer_tasks
+from parotid_brachy.lib.infers.catalogue import infer_tasks, warm_models
 from parotid_brachy.lib.infers.drafting import Drafting
 from parotid_brachy.lib.review.intake import intake_of
 from parotid_brachy.lib.review.records import ReviewStatus
@@ -44,7 +44,7 @@ def draft(studies, value):
 
 @pytest.fixture
 def show(tmp_path, studies):
-    drafting = Drafting(infer_tasks(tmp_path / "no models"))
+    drafting = Drafting(infer_tasks(warm_models(tmp_path / "no models")))
 
     def run(reader, **more):
         request = {"model": "contours", "image": "case_a", "reader": reader, **more}
@@ -60,7 +60,7 @@ def show(tmp_path, studies):
 
 
 def test_it_is_offered_without_any_model_and_comes_last(tmp_path):
-    tasks = infer_tasks(tmp_path / "no models")
+    tasks = infer_tasks(warm_models(tmp_path / "no models"))
     assert list(tasks)[-1] == "contours"
     assert [name for name, task in tasks.items() if task.is_valid()] == ["contours"]
     assert tasks["contours"].info()["labels"] == tasks["two_step"].info()["labels"]

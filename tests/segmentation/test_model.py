@@ -114,7 +114,7 @@ def test_the_papers_intensities_are_nnunets_ct_scheme(tmp_path):
     folder = write_untrained(tmp_path / "v", Step.GLAND, preset="paper", small=False)
     model = Model(read_version(folder), CPU, Backend.TORCH)
     hu = np.float32([-5000, -900, 60, 310, 9000]).reshape(1, 1, 5)
-    channels = model._channels(hu)
+    channels = model.channels(hu)
     assert channels.shape == (1, 1, 1, 5)
     assert channels.ravel().tolist() == pytest.approx(
         [-960 / 250, -960 / 250, 0.0, 1.0, 1440 / 250]

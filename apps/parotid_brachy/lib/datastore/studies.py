@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from monailabel.interfaces.datastore import Datastore
 
+from parotid_brachy.lib.active_learning.score_folder import ScoreFolder
 from parotid_brachy.lib.datastore.wire_records import (
     image_record,
     label_record,
@@ -75,6 +76,7 @@ class Studies(Datastore):
             self.store, self.images, Quarantine(own / "quarantine"), policy or ReviewPolicy()
         )
         self.consensus = ConsensusSet(self.store, self.images)
+        self.scores = ScoreFolder(own / "scores")
         self._registered: Mapping[str, str] | None = None
         self.refresh()
         if (self.folder / _FRAMEWORKS_LIST).exists() and self.store.journal_length() <= 1:

@@ -19,16 +19,20 @@ from parotid_brachy.lib.segmentation.registry import ModelVersion, Registry
 _TASKS: Final = (TwoStepTask, ParotidGlandTask, OrgansAtRiskTask, OneStepTask)
 
 
-def infer_tasks(model_dir: Path) -> dict[str, LabelMapTask]:
-    """The tasks over the model versions in a folder, the default first.
-
-    A task without a model to serve is not shown to clients, and says why when it is asked for.
-    """
+def warm_models(model_dir: Path) -> WarmModels[Model]:
+    """The model versions in a folder, on the best device."""
     device = best_device()
 
     def load(version: ModelVersion) -> Model:
         return Model(version, device, best_backend(device))
 
-    models = WarmModels(Registry(model_dir), load)
+    return WarmModels(Registry(model_dir), load)
+
+
+def infer_tasks(models: WarmModels[Model]) -> dict[str, LabelMapTask]:
+    """The tasks over model versions, the default first.
+
+    A task without a model to serve is not shown to clients, and says why when it is asked for.
+    """
     tasks: dict[str, LabelMapTask] = {task.name: task(models) for task in _TASKS}
     return {**tasks, ContoursTask.name: ContoursTask()}

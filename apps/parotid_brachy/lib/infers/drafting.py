@@ -25,11 +25,14 @@ class Drafting:
 
     Args:
         tasks: the infer tasks by name.
+
+    Attributes:
+        device: held by whoever uses the device.
     """
 
     def __init__(self, tasks: Mapping[str, LabelMapTask]) -> None:
         self._tasks = tasks
-        self._device = threading.Lock()
+        self.device = threading.Lock()
 
     def infer(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Runs one task on one image; keeps the label map as the case's newest draft.
@@ -64,7 +67,7 @@ class Drafting:
         elif task.wants_gland and case is not None:
             wire["label"] = _newest_label(case, datastore, reader)
         wire["recorded_side"] = _recorded_side(case, datastore)
-        with self._device:
+        with self.device:
             draft = task.draft(wire)
         if case is not None and options.save_draft and isinstance(datastore, Studies):
             info = {"model": task.name, "params": draft.told}

@@ -11,6 +11,7 @@ from typing import Final
 
 from parotid_brachy.lib.errors import ParotidBrachyError
 from parotid_brachy.lib.review.agreement import AgreementRow, Contours, agreement
+from parotid_brachy.lib.review.effort import Effort, HandedOver, effort
 from parotid_brachy.lib.review.intake import labels_of
 from parotid_brachy.lib.review.records import HandOver, Version
 from parotid_brachy.lib.review.store import VersionStore
@@ -51,6 +52,22 @@ def compute_open_agreements(
         store.keep_agreement(hand_over, [row.to_json() for row in rows])
         done += 1
     return done
+
+
+def kept_effort(store: VersionStore, reader: str | None = None) -> Effort:
+    """What hand-overs changed and how long they took, as far as they are compared.
+
+    Args:
+        store: the version store.
+        reader: who handed over; None: everybody.
+    """
+    found = []
+    for kept in store.agreements().items:
+        author = store.version(kept.hand_over.case, kept.hand_over.after).author
+        if reader in (None, author):
+            rows = tuple(AgreementRow.from_json(row) for row in kept.rows)
+            found.append(HandedOver(kept.hand_over.kind, author, rows))
+    return effort(found)
 
 
 def agreement_of(

@@ -57,7 +57,8 @@ class Model:
         self.spacing_kji_mm = (float(z), float(y), float(x))
         self._intensities = plans["foreground_intensity_properties_per_channel"].get("0", {})
         self._lock = threading.Lock()
-        network = _network(version, plans["configurations"][CONFIGURATION]["architecture"])
+        self._architecture: dict[str, Any] = plans["configurations"][CONFIGURATION]["architecture"]
+        network = self.torch_network()
         if backend is Backend.OPENVINO:
             network = OpenVinoNetwork(network, (1, self.preset.channels, *self.patch_kji))
         with quiet():
@@ -82,6 +83,10 @@ class Model:
         structures = self.preset.structures
         return structures.index(structure) + 1 if structure in structures else None
 
+    def torch_network(self) -> nn.Module:
+        """The network itself with its weights, built anew, on the CPU; whatever the backend is."""
+        return _network(self.version, self._architecture)
+
     def probabilities(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities.
 
@@ -94,7 +99,7 @@ class Model:
         Raises:
             ModelRefusedError: the network answers with values that are not finite.
         """
-        data = torch.from_numpy(self._channels(hu))
+        data = torch.from_numpy(self.channels(hu))
         with self._lock:
             logits = self._logits(data)
         with torch.inference_mode():
@@ -118,7 +123,8 @@ class Model:
             "Promote another version, and train this one again."
         )
 
-    def _channels(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    def channels(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network is given for CT numbers: shape ``(channels, *hu.shape)``."""
         if self.preset.windows:
             return np.stack([window.apply(hu) for window in self.preset.windows])
         # nnU-Net's CTNormalization, with the training data's statistics from the plans.

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from parotid_brachy.lib.review.agreement import AgreementRow
 from parotid_brachy.lib.review.consensus import agreement_table
-from parotid_brachy.lib.review.effort import HandedOver, effort
+from parotid_brachy.lib.review.hand_over_agreement import kept_effort
 from parotid_brachy.lib.review.records import KeptAgreement
 from parotid_brachy.lib.server.label_routes import studies
 from parotid_brachy.lib.server.review_records import PageOf
@@ -76,14 +75,7 @@ def readers_effort(
     reader: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
     """What hand-overs changed and how long they took: per kind, structure and reader."""
-    store = studies().store
-    found = []
-    for kept in store.agreements().items:
-        author = store.version(kept.hand_over.case, kept.hand_over.after).author
-        if reader in (None, author):
-            rows = tuple(AgreementRow.from_json(row) for row in kept.rows)
-            found.append(HandedOver(kept.hand_over.kind, author, rows))
-    return effort(found).to_json()
+    return kept_effort(studies().store, reader).to_json()
 
 
 def consensus() -> ConsensusAgreement:

@@ -130,6 +130,7 @@ def _review() -> Iterable[RouteRule]:
     yield RouteRule("GET", "/review/agreement", _ANNOTATOR, "agreement at the hand-overs")
     yield RouteRule("GET", "/review/effort", _ANNOTATOR, "what the corrections cost")
     yield RouteRule("GET", "/review/consensus", _ANNOTATOR, "the readers' pairwise agreement")
+    yield RouteRule("GET", "/review/scores/{method}", _ANNOTATOR, "what scoring found out so far")
     yield RouteRule("GET", "/review/outbox", _ANNOTATOR, "approved contours sent to the archive")
     yield RouteRule("GET", "/review/journal", _REVIEWER, "who did what, and when")
 

@@ -27,6 +27,7 @@ from parotid_brachy.lib.server import (
     pages,
     proxy,
     review_routes,
+    score_routes,
     sessions,
     train_routes,
 )
@@ -71,6 +72,7 @@ def _our_routers() -> tuple[APIRouter, ...]:
         review_routes.router(),
         agreement_routes.router(),
         grading_routes.router(),
+        score_routes.router(),
         outbox_routes.router(),
         train_routes.router(),
         sessions.router(),

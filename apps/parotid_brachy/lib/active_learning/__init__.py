@@ -1,0 +1,1 @@
+"""Which case is worth a reader's time next, and how well the models do."""

@@ -1,0 +1,139 @@
+"""Scores the cases of a store one by one, and keeps each score as soon as it is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parotid_brachy.lib.active_learning.score_folder import CaseScore, ScoreFolder
+from parotid_brachy.lib.active_learning.scorers import CaseAtHand, Scorer
+from parotid_brachy.lib.anatomy import Side
+from parotid_brachy.lib.errors import InputRefusedError, ParotidBrachyError, StoreFullError
+from parotid_brachy.lib.imaging.files import read_volume
+from parotid_brachy.lib.imaging.gland_side import side_of_gland
+from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.review.clinical_facts import facts_of
+from parotid_brachy.lib.review.intake import labels_of
+from parotid_brachy.lib.review.records import CaseOverview, Version
+from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.review.store import VersionStore
+from parotid_brachy.lib.review.study_images import StudyImages
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run of scoring came to.
+
+    Attributes:
+        scored: cases that were scored now.
+        current: cases whose score is still the right one.
+        refused: why other cases have no score, by case.
+    """
+
+    scored: int
+    current: int
+    refused: dict[str, str]
+
+
+def score_cases(
+    store: VersionStore,
+    images: StudyImages,
+    scores: ScoreFolder,
+    scorer: Scorer,
+    *,
+    device: AbstractContextManager[object],
+    again: bool = False,
+    on_case: Callable[[int, int], object] | None = None,
+) -> Scored:
+    """Scores every case that a scorer is for and that has no current score.
+
+    Ended in the middle, it goes on where it was: what is scored is kept.
+
+    Args:
+        store: of the cases; consensus cases are left alone.
+        images: of the same folder.
+        scores: where scores are kept.
+        scorer: what is to be found out.
+        device: held while a case is scored, one case at a time.
+        again: cases with a current score too.
+        on_case: called with (cases done, cases).
+
+    Raises:
+        StoreFullError: a score could not be kept.
+    """
+    cases = [
+        one
+        for one in store.overview()
+        if one.case.state in scorer.states
+        and not one.case.is_consensus
+        and one.case.id not in scorer.passed_over
+    ]
+    known = scores.all_of(scorer.method)
+    scored, current, refused = 0, 0, {}
+    for number, one in enumerate(cases):
+        case, version = one.case.id, contours_of(store, one)
+        if version is None and scorer.needs_contours:
+            continue
+        about = version.number if version is not None and scorer.is_about_contours else None
+        kept = known.get(case)
+        if not again and kept and (kept.made_by, kept.version) == (scorer.made_by, about):
+            current += 1
+        else:
+            try:
+                with device:
+                    values = scorer.score(_at_hand(store, images, one, version))
+                at = datetime.now(timezone.utc)
+                scores.keep(scorer.method, CaseScore(case, scorer.made_by, about, at, values))
+                scored += 1
+            except StoreFullError:
+                raise
+            except (ParotidBrachyError, OSError) as error:
+                logger.warning("%s: no %s score: %s", case, scorer.method, error)
+                refused[case] = str(error)
+            except Exception as error:
+                # A fault of ours in one case must not cost the others.
+                logger.exception("%s: no %s score", case, scorer.method)
+                refused[case] = f"{type(error).__name__}: {error}"
+        if on_case is not None:
+            on_case(number + 1, len(cases))
+    return Scored(scored, current, refused)
+
+
+def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
+    """The version that a case's next reader begins with: the approved one, else the newest."""
+    if one.case.state is CaseState.APPROVED and one.case.approved_version is not None:
+        return store.version(one.case.id, one.case.approved_version)
+    return newest_contours(one)
+
+
+def newest_contours(one: CaseOverview) -> Version | None:
+    """The newest version that clients see, a draft or a reader's; None: there is none."""
+    return max(one.versions.values(), key=lambda version: version.number, default=None)
+
+
+def _at_hand(
+    store: VersionStore, images: StudyImages, one: CaseOverview, version: Version | None
+) -> CaseAtHand:
+    volume = read_volume(images.path_of(one.case.id), case=one.case.id)
+    side = facts_of(one.case.image_info).side
+    if version is None:
+        return CaseAtHand(volume, None, (), side)
+    labels = labels_of(store.path_of(version.file), volume.grid)
+    if side is None:
+        side = _side_or_none(labels, volume)
+    return CaseAtHand(volume, labels, tuple(version.volumes_ml), side)
+
+
+def _side_or_none(labels: NDArray[np.uint8], volume: Volume) -> Side | None:
+    try:
+        return side_of_gland(labels, volume)
+    except InputRefusedError:  # no gland yet, or none that tells: the models propose a side
+        return None

@@ -1,0 +1,1 @@
+"""MONAI Label's scoring methods: agreement, model quality, and what strategies choose by."""

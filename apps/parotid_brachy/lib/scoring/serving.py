@@ -1,0 +1,80 @@
+"""The models that serve, as what scores cases."""
+
+from __future__ import annotations
+
+from parotid_brachy.lib.active_learning.expected_edit import Propose
+from parotid_brachy.lib.active_learning.scorers import (
+    AppearanceScorer,
+    ExpectedEditScorer,
+    ModelQualityScorer,
+)
+from parotid_brachy.lib.anatomy import Side
+from parotid_brachy.lib.imaging.volume import Volume
+from parotid_brachy.lib.infers.models import WarmModels
+from parotid_brachy.lib.segmentation.appearance import Appearance
+from parotid_brachy.lib.segmentation.findings import PreLabel
+from parotid_brachy.lib.segmentation.model import Model
+from parotid_brachy.lib.segmentation.presets import Step
+from parotid_brachy.lib.segmentation.registry import seen_cases
+from parotid_brachy.lib.segmentation.two_step import TwoStep, TwoStepOptions
+
+
+class ServingModels:
+    """Makes scorers of the champions; each keeps the versions that it began with.
+
+    Args:
+        models: the versions that infer tasks use.
+    """
+
+    def __init__(self, models: WarmModels[Model]) -> None:
+        self._models = models
+
+    def expected_edit(self) -> ExpectedEditScorer:
+        """What a reader may expect to change.
+
+        Raises:
+            NotFoundError: no version serves.
+        """
+        gland, organs = self._champions()
+        return ExpectedEditScorer(_two_step(gland, organs), _names(gland, organs))
+
+    def appearance(self) -> AppearanceScorer:
+        """What a case looks like to the second step.
+
+        Raises:
+            NotFoundError: no version serves.
+            ModelRefusedError: the second step's network has no levels to look at.
+        """
+        gland, organs = self._champions()
+        appearance = Appearance(organs)
+        return AppearanceScorer(_two_step(gland, organs), appearance.of, appearance.made_by)
+
+    def model_quality(self) -> ModelQualityScorer:
+        """How near both steps come to approved contours.
+
+        Raises:
+            NotFoundError: no version serves.
+        """
+        gland, organs = self._champions()
+        seen = seen_cases(gland.version) | seen_cases(organs.version)
+        return ModelQualityScorer(_two_step(gland, organs), _names(gland, organs), seen)
+
+    def _champions(self) -> tuple[Model, Model]:
+        return self._models.get(Step.GLAND, {}), self._models.get(Step.ORGANS_AT_RISK, {})
+
+
+def _two_step(gland: Model, organs: Model) -> Propose:
+    steps = TwoStep(gland, organs)
+
+    def propose(volume: Volume, side: Side | None) -> PreLabel:
+        return steps.run(volume, TwoStepOptions(side=side))
+
+    return propose
+
+
+def _names(gland: Model, organs: Model) -> str:
+    return f"{_name(gland)}, {_name(organs)}"
+
+
+def _name(model: Model) -> str:
+    return f"{model.version.step.value}/{model.version.name}"
