@@ -156,13 +156,15 @@ def spoil_twice(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("spoil", [spoil_grid, spoil_value, spoil_bytes, spoil_twice])
-def test_a_bad_prediction_is_named_and_the_rest_evaluated(cohort, capsys, spoil):
+def test_a_bad_prediction_is_named_and_a_miss_and_the_rest_is_evaluated(cohort, capsys, spoil):
     said = spoil(cohort)
     assert evaluate(cohort) == 1
     assert said in capsys.readouterr().err
-    done = {(r["method"], r["case"]) for r in rows_of(cohort)}
-    expected = {(m, f"case {n}") for m in ("two", "one") for n in range(4)}
-    assert done == expected - {("two", "case 1")}
+    rows = {(r["method"], r["case"], r["structure"]): r for r in rows_of(cohort)}
+    assert len(rows) == 2 * 4 * 7
+    missed = {key[:2] for key, row in rows.items() if row["status"] == "missed"}
+    assert missed == {("two", "case 1")}
+    assert {row["dsc"] for key, row in rows.items() if key[:2] == ("two", "case 1")} == {"0"}
 
 
 def test_a_bad_reference_is_named_and_the_rest_evaluated(cohort, capsys):

@@ -1,7 +1,7 @@
 import pytest
 
 from parotid_brachy.lib.errors import UsageError
-from parotid_brachy.lib.evaluation.cohort import match_cohort
+from parotid_brachy.lib.evaluation.cohort import match_cohort, with_misses
 
 
 def folder(root, name, *files):
@@ -27,6 +27,15 @@ def test_a_missing_file_is_none_and_an_ambiguous_one_is_no_entry(tmp_path):
     first, second = match_cohort(references, {"model": model}).cases
     assert first.predictions == {"model": None}
     assert second.predictions == {}
+
+
+def test_an_ambiguous_file_counts_as_a_missing_one_where_that_is_wanted(tmp_path):
+    references = folder(tmp_path, "ref", "A.nii.gz", "B.nii.gz")
+    model = folder(tmp_path, "model", "A.nii.gz", "B.nii.gz", "b.nrrd")
+    cohort = match_cohort(references, {"model": model})
+    first, second = with_misses(cohort, ["model"]).cases
+    assert first.predictions == {"model": model / "A.nii.gz"}
+    assert second.predictions == {"model": None}
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

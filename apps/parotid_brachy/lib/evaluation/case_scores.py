@@ -51,6 +51,9 @@ def score_case(
 ) -> CaseScores:
     """Scores every method's map of a case; a map that is refused does not stop the others.
 
+    It is a miss of every structure, as a missing one is: no method gains by a file that nobody can
+    read.
+
     Args:
         one: the case and its files.
         structures: to score.
@@ -64,12 +67,13 @@ def score_case(
     rows: list[ScoreRow] = []
     problems: list[Problem] = []
     for method, path in one.predictions.items():
-        try:
-            prediction = np.zeros_like(reference) if path is None else read_label_map(path, grid)
-            scores = score_structures(reference, prediction, grid, structures, reach_cut=reach_cut)
-        except (ParotidBrachyError, OSError, MemoryError) as error:
-            problems.append(_refused(one.case, method, error))
-            continue
+        prediction = np.zeros_like(reference)
+        if path is not None:
+            try:
+                prediction = read_label_map(path, grid)
+            except (ParotidBrachyError, OSError, MemoryError) as error:
+                problems.append(_missed(one.case, method, error))
+        scores = score_structures(reference, prediction, grid, structures, reach_cut=reach_cut)
         rows.extend(
             ScoreRow(method, one.case, structure, scores[structure]) for structure in scores
         )
@@ -137,3 +141,7 @@ def _lost(case: str) -> CaseScores:
 
 def _refused(case: str, what: str, error: BaseException) -> Problem:
     return Problem(case, f"{case}: {what} was refused and not evaluated: {error}")
+
+
+def _missed(case: str, what: str, error: BaseException) -> Problem:
+    return Problem(case, f"{case}: {what} was refused; every structure counts as missed: {error}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from parotid_brachy.lib.errors import UsageError
@@ -103,6 +103,23 @@ def match_cohort(references: Path, predictions: Mapping[str, Path]) -> Cohort:
                 )
         cases.append(CohortCase(case, reference, maps))
     return Cohort(tuple(cases), tuple(problems))
+
+
+def with_misses(cohort: Cohort, methods: Iterable[str]) -> Cohort:
+    """The cohort with a method's ambiguous maps as missing ones, which count as missed.
+
+    Args:
+        cohort: of :func:`match_cohort`.
+        methods: all that are evaluated, in order.
+    """
+    names = tuple(methods)
+    return replace(
+        cohort,
+        cases=tuple(
+            replace(case, predictions={name: case.predictions.get(name) for name in names})
+            for case in cohort.cases
+        ),
+    )
 
 
 def find_images(folder: Path) -> tuple[Mapping[str, Path], tuple[Problem, ...]]:

@@ -11,7 +11,7 @@ from typing import Final
 from parotid_brachy.lib.anatomy import STRUCTURES, Structure
 from parotid_brachy.lib.errors import NotFoundError, ParotidBrachyError, UsageError
 from parotid_brachy.lib.evaluation.case_scores import ScoreRow, score_cases
-from parotid_brachy.lib.evaluation.cohort import Cohort, CohortCase, Problem
+from parotid_brachy.lib.evaluation.cohort import Cohort, CohortCase, Problem, with_misses
 from parotid_brachy.lib.evaluation.metrics import ReachCut
 from parotid_brachy.lib.evaluation.tables import ScoreTable, metrics_csv, run_tests, tests_csv
 from parotid_brachy.lib.imaging.atomic import write_atomically
@@ -82,6 +82,7 @@ def write_evaluation(
         UsageError: the folder cannot be written to.
     """
     prepare_folder(output)
+    cohort = with_misses(cohort, options.methods)
     problems = list(cohort.problems)
     rows, refused = _score(cohort, options, on_case)
     problems.extend(refused)
