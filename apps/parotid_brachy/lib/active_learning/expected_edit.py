@@ -120,16 +120,16 @@ def expected_edit(contours: Labels, members: Sequence[Labels], grid: Grid) -> Ex
     if not members or shapes != {grid.shape_kji}:
         message = f"maps of shapes {sorted(shapes)} on a grid of shape {grid.shape_kji} (k, j, i)"
         raise GeometryError(message)
-    # How often each pair of values meets tells of all structures in one pass.
+    # How often two values meet where maps differ tells of all structures in one pass.
     pairs = np.zeros((256, 256))
     for member in members:
-        meeting = contours.astype(np.uint16) << 8 | member
-        pairs += np.bincount(meeting.ravel(), minlength=65536).reshape(256, 256)
+        for own, other in zip(contours, member, strict=True):  # slab by slab, to save memory
+            differs = own != other
+            np.add.at(pairs, (own[differs], other[differs]), 1)
     pairs *= grid.voxel_ml / len(members)
-    agreed = np.diag(pairs)
-    differs = pairs.sum(axis=0) + pairs.sum(axis=1) - 2 * agreed
+    by_value = pairs.sum(axis=0) + pairs.sum(axis=1)
     return ExpectedEdit(
-        float(pairs.sum() - agreed.sum()),
-        {structure: float(differs[structure.value]) for structure in STRUCTURES},
+        float(pairs.sum()),
+        {structure: float(by_value[structure.value]) for structure in STRUCTURES},
         len(members),
     )
