@@ -1,9 +1,10 @@
 """Whether what is said to have to change is what really has to: expected against actual edit.
 
 Each case is drafted and scored as the server does it, and its draft compared with the truth on the
-draft's side, cut at the true gland's reach. Beside the ensemble of poses stand cheaper guesses: one
-run's mean confidence, the size of the draft's gland, and an ensemble of arrays mirrored
-front to back and upside down.
+draft's side, cut at the true gland's reach; structures that the truth does not tell of
+(``contoured.json`` beside the maps) are left out. Beside the ensemble of poses stand cheaper
+guesses: one run's mean confidence, the size of the draft's gland, and an ensemble of arrays
+mirrored front to back and upside down.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +25,7 @@ from scripts.measure.tables import markdown, write_csv
 from tqdm import tqdm
 
 from parotid_brachy.lib.active_learning.expected_edit import ensemble, expected_edit
-from parotid_brachy.lib.anatomy import GLAND, Side
+from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side
 from parotid_brachy.lib.evaluation.agreement_statistics import spearman
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
 from parotid_brachy.lib.imaging.roi import cut_at_reach
@@ -46,16 +48,20 @@ def measure(one: TrainingCase, networks: Networks) -> dict[str, Any]:
     volume = read_volume(one.image, case=one.case)
     truth = read_label_map(one.labels, volume.grid)
     truth = cut_at_reach(truth, truth == GLAND.value, volume.grid)
+    wanted = [s for s in STRUCTURES if one.contoured is None or s.name in one.contoured]
 
     def propose(seen: Volume, side: Side | None) -> PreLabel:
-        return networks.two_step(seen, TwoStepOptions(side=side))
+        """The draft, of the structures that the truth tells of."""
+        found = networks.two_step(seen, TwoStepOptions(side=side))
+        is_wanted = np.isin(found.labels, [structure.value for structure in wanted])
+        return replace(found, labels=np.where(is_wanted, found.labels, np.uint8(0)))
 
     draft = propose(volume, one.side)
     began = time.perf_counter()
     members = ensemble(volume, propose, one.side)
     seconds = time.perf_counter() - began
     flipped = [draft.labels, *(_flipped(volume, axis, propose, one.side) for axis in (0, 1))]
-    told = draft.report.structures.values()
+    told = [draft.report.structures[structure.name] for structure in wanted]
     return {
         "case": one.case,
         "side": one.side.value if one.side else "",
