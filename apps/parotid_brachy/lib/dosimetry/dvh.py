@@ -42,6 +42,11 @@ class Dvh:
     sorted_gy: FloatArray
     voxel_ml: float
 
+    @classmethod
+    def of_voxels(cls, structure: Structure, gy: FloatArray, voxel_ml: float) -> Dvh:
+        """A structure whose every voxel's dose is known, shape (n,), n > 0, in any order."""
+        return cls(structure, len(gy) * voxel_ml, 1.0, np.sort(gy)[::-1], voxel_ml)
+
     @property
     def is_partial(self) -> bool:
         """Whether the dose grid leaves a part of the structure out."""
