@@ -21,6 +21,7 @@ from parotid_brachy.lib.anatomy import (
     structure_called,
 )
 from parotid_brachy.lib.errors import GeometryError, InputRefusedError
+from parotid_brachy.lib.imaging.label_box import occupied
 from parotid_brachy.lib.imaging.stored_image import StoredImage, quoted
 from parotid_brachy.lib.imaging.volume import Grid
 
@@ -143,13 +144,17 @@ def values_of_segments(voxels: NDArray[np.uint8], stored: StoredImage) -> NDArra
             raise InputRefusedError(message)
     labels = np.zeros(layers.shape[:3], dtype=np.uint8)
     for number in range(layers.shape[3]):
-        layer = layers[..., number]
+        box = occupied(layers[..., number])
+        if box is None:
+            continue
+        # Most of a CT is no structure: what holds none needs no look at each voxel.
+        layer, before = layers[(*box, number)], labels[box]
         table = _table([one for one in segments if one.layer == number], layer, stored)
         found = table[layer]
-        shared = (labels != 0) & (found != 0)
+        shared = (before != 0) & (found != 0)
         if shared.any():
-            raise _overlap(labels, found, shared, stored)
-        labels |= found
+            raise _overlap(before, found, shared, stored)
+        before |= found
     return labels
 
 
