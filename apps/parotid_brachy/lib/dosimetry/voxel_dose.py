@@ -14,6 +14,7 @@ import torch
 from parotid_brachy.lib.dosimetry.dose_table import (
     EXACT_WITHIN_MM,
     Away,
+    DoseTable,
     exact_gy,
     farthest_mm,
     looked_up_gy,
@@ -66,6 +67,37 @@ def dose_at_voxels_gy(plan: SeedPlan, model: SeedModel, points_lps_mm: FloatArra
                 part += _with_exact(dose.view(-1), seed, model, away)
             total[start : start + _CHUNK] = part.clamp_(min=0.0).numpy()
     return total
+
+
+def dose_by_place_gy(
+    seed: Seed, model: SeedModel, places_lps_mm: FloatArray, points_lps_mm: FloatArray
+) -> FloatArray:
+    """What a seed would give to points from each of many places.
+
+    Args:
+        seed: its strength and axis; where it is does not count.
+        model: of the seed.
+        places_lps_mm: where it might be, shape (m, 3).
+        points_lps_mm: shape (n, 3).
+
+    Returns:
+        Gy, shape (m, n), single precision in the table.
+    """
+    result = np.zeros((len(places_lps_mm), len(points_lps_mm)))
+    if not result.size:
+        return result
+    both = np.concatenate([places_lps_mm, points_lps_mm])
+    span = float(np.linalg.norm(both.max(axis=0) - both.min(axis=0)))
+    table = DoseTable.of(model, span, is_oriented=seed.direction_lps is not None)
+    at_once = max(1, _CHUNK // len(points_lps_mm))
+    with torch.inference_mode():
+        for start in range(0, len(places_lps_mm), at_once):
+            rows = slice(start, start + at_once)
+            away = (points_lps_mm[None] - places_lps_mm[rows, None]).reshape(-1, 3)
+            dose = looked_up_gy(seed, _as_axes(away), table).view(-1)
+            part = _with_exact(dose, seed, model, away).numpy()
+            result[rows] = part.reshape(-1, len(points_lps_mm))
+    return result
 
 
 def _as_axes(away_mm: FloatArray) -> Away:

@@ -148,7 +148,7 @@ def values_of_segments(voxels: NDArray[np.uint8], stored: StoredImage) -> NDArra
         if box is None:
             continue
         # Most of a CT is no structure: what holds none needs no look at each voxel.
-        layer, before = layers[(*box, number)], labels[box]
+        layer, before = layers[..., number][box], labels[box]
         table = _table([one for one in segments if one.layer == number], layer, stored)
         found = table[layer]
         shared = (before != 0) & (found != 0)
