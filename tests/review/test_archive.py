@@ -9,6 +9,7 @@ from parotid_brachy.lib.errors import StoreError, UsageError
 from parotid_brachy.lib.review import schema
 from parotid_brachy.lib.review.archive import export
 from parotid_brachy.lib.review.restoring import restore
+from parotid_brachy.lib.review.seed_plans import NewSeedPlan
 from parotid_brachy.lib.review.splits import Part, Placing
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.verification import verify
@@ -39,6 +40,10 @@ def used(store):
     store.keep_image_info("a", {"strategy": {"random": 1}})
     store.keep_agreement(store.handovers_without_agreement()[0], [{"dsc": 0.5}])
     store.place(lambda _: [Placing("b", "Erika", Part.TEST)], SAM)
+    with store.writing() as writing:
+        seeds = writing.put(b"seeds", ".csv")
+        with writing.change(SAM) as change:
+            change.add_seed_plan("a", NewSeedPlan(seeds, ".csv", "0" * 64, "6711", 2))
     store.register({"a": "a.nii.gz"})
     return store
 
@@ -46,7 +51,7 @@ def used(store):
 def test_a_restored_store_is_the_exported_one(used, tmp_path):
     assert all(rows_of(used).values()), "every table has a row, or the test shows too little"
     done = export(used, tmp_path / "store.tar")
-    assert (done.files, done.entries) == (5, used.journal_length())
+    assert (done.files, done.entries) == (6, used.journal_length())
     assert done.size_bytes == (tmp_path / "store.tar").stat().st_size
     other = VersionStore.open(tmp_path / "other" / ".parotid")
     restore(other, tmp_path / "store.tar")
@@ -56,6 +61,7 @@ def test_a_restored_store_is_the_exported_one(used, tmp_path):
     assert list(other.overview()) == list(used.overview())
     assert other.notes("a") == used.notes("a")
     assert other.agreements() == used.agreements()
+    assert other.seed_plans("a") == used.seed_plans("a")
     for version in used.versions("a"):
         assert other.objects.read(version.file) == used.objects.read(version.file)
     assert verify(other).faults == ()

@@ -55,11 +55,13 @@ def test_a_store_of_the_first_revision_is_brought_up_to_date_with_all_that_is_in
         store,
         database_url,
         "DROP TABLE split_patients",
+        "DROP TABLE seed_plans",
         "UPDATE alembic_version SET version_num = '0001'",
     )
     store.close()
     again = VersionStore.open(folder, database_url=database_url)
     assert again.journal() == entries
     assert again.placed() == {}
+    assert again.seed_plans("a") == []
     assert [case.id for case in again.cases().items] == ["a", "b"]
     again.close()

@@ -21,6 +21,7 @@ from parotid_brachy.lib.review.schema import (
     journal,
     notes,
     objects,
+    seed_plans,
     servings,
     split_patients,
     tags,
@@ -38,6 +39,7 @@ TABLES: Final = (
     servings,
     handovers,
     split_patients,
+    seed_plans,
 )
 """What an archive holds, each after the tables that it names rows of."""
 

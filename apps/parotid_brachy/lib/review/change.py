@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select, update
 
 from parotid_brachy.lib.errors import NotFoundError, StoreError
-from parotid_brachy.lib.review import handovers, journal, rows
+from parotid_brachy.lib.review import handovers, journal, rows, seed_plans
 from parotid_brachy.lib.review.canonical_json import json_object
 from parotid_brachy.lib.review.objects import object_name
 from parotid_brachy.lib.review.records import (
@@ -24,6 +24,7 @@ from parotid_brachy.lib.review.records import (
 )
 from parotid_brachy.lib.review.roles import Reader
 from parotid_brachy.lib.review.schema import RANDOM_KEYS, cases, notes, objects, tags, versions
+from parotid_brachy.lib.review.seed_plans import KeptSeedPlan, NewSeedPlan
 from parotid_brachy.lib.review.states import CaseFacts, CaseState
 from parotid_brachy.lib.review.tag_names import following_correction, require_tag
 
@@ -249,6 +250,17 @@ class Change:
         number = (self._connection.execute(newest).scalar() or 0) + 1
         self._connection.execute(insert(notes).values(number=number, **rows.note_values(note)))
         self._update_case(note.case)
+
+    def add_seed_plan(self, case: str, plan: NewSeedPlan) -> KeptSeedPlan:
+        """Gives a case a seed plan, and journals it; those before stay.
+
+        Raises:
+            NotFoundError: no such case.
+            StoreError: the file was not kept before.
+        """
+        rows.case_row(self._connection, case, is_held=True)
+        self._know(plan.file)
+        return seed_plans.add(self._connection, case, plan, author=self._actor.name, now=self._now)
 
     def record(self, action: str, case: str | None, details: Mapping[str, Any]) -> JournalEntry:
         """Adds an entry by the actor to the journal.

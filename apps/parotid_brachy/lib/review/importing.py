@@ -31,13 +31,14 @@ from parotid_brachy.lib.review.outcome import Kept, Outcome, outcome_of
 from parotid_brachy.lib.review.received_map import ending_of
 from parotid_brachy.lib.review.records import Kind, Note, StoredFile, Version
 from parotid_brachy.lib.review.roles import Reader
+from parotid_brachy.lib.review.seed_plans import ACTION as SEED_PLAN
 from parotid_brachy.lib.review.states import Action, CaseState, ReviewPolicy
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.tag_names import order_of
 
 IMPORT: Final = "import"
 """The journal's word for a version that was brought in, and for what became of its case."""
-_NOT_WORK: Final = (IMPORT, Action.DRAFT.value)
+_NOT_WORK: Final = (IMPORT, Action.DRAFT.value, SEED_PLAN)
 _LONGEST_INFO: Final = 64 * 1024
 _JOURNAL_PAGE: Final = 100
 _TWO_READERS: Final = ReviewPolicy()

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from parotid_brachy.lib.review import handovers, journal, queries, rows, splits
+from parotid_brachy.lib.review import handovers, journal, queries, rows, seed_plans, splits
 from parotid_brachy.lib.review.database import Database
 from parotid_brachy.lib.review.objects import ObjectFolder
 from parotid_brachy.lib.review.records import (
@@ -25,6 +25,7 @@ from parotid_brachy.lib.review.records import (
     Version,
 )
 from parotid_brachy.lib.review.schema import notes, versions
+from parotid_brachy.lib.review.seed_plans import KeptSeedPlan
 from parotid_brachy.lib.review.splits import Placed
 from parotid_brachy.lib.review.states import CaseFacts, CaseState
 
@@ -170,6 +171,24 @@ class StoreReading:
         """Which cases take part in trainings, by case."""
         with self.database.reading() as connection:
             return splits.placed(connection)
+
+    def seed_plans(self, case: str) -> list[KeptSeedPlan]:
+        """The seed plans that readers have given a case, by number; the last one counts.
+
+        Raises:
+            NotFoundError: no such case.
+        """
+        with self.database.reading() as connection:
+            return seed_plans.of_case(connection, case)
+
+    def seed_plan(self, case: str, number: int) -> KeptSeedPlan:
+        """One of them.
+
+        Raises:
+            NotFoundError: no such case, or no such plan.
+        """
+        with self.database.reading() as connection:
+            return seed_plans.numbered(connection, case, number)
 
     def newest_entries(self, actions: Sequence[str], *, limit: int = 1) -> list[JournalEntry]:
         """The journal's newest entries on some actions, the newest first."""

@@ -223,6 +223,22 @@ split_patients = Table(
 """Each case that takes part in trainings: whose it is, and in which part that patient is for
 ever."""
 
+seed_plans = Table(
+    "seed_plans",
+    metadata,
+    Column("case_id", Name, ForeignKey("cases.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("author", Text, nullable=False),
+    Column("created", Utc, nullable=False),
+    Column("file", Name, ForeignKey("objects.name"), nullable=False),
+    Column("received_as", Text, nullable=False),
+    Column("received_sha256", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("seeds", Integer, nullable=False),
+    CheckConstraint("number > 0", name="number"),
+)
+"""The seed plans that readers have given a case; the newest counts."""
+
 Index(
     "ix_handovers_open",
     handovers.c.created,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, text
 
-from parotid_brachy.lib.review import journal, splits
+from parotid_brachy.lib.review import journal, seed_plans, splits
 from parotid_brachy.lib.review.records import StoredFile
 from parotid_brachy.lib.review.replaying import replayed_faults
 from parotid_brachy.lib.review.schema import cases, objects, tags, versions
@@ -57,6 +57,7 @@ def verify(store: VersionStore, *, noted: Sequence[tuple[int, str]] = ()) -> Ver
             *_journalled_faults(connection),
             *replayed_faults(connection),
             *_split_faults(connection),
+            *seed_plans.faults(connection),
         ]
         numbers = [
             int(connection.execute(select(func.count()).select_from(table)).scalar_one())
