@@ -19,12 +19,14 @@ from typing import Any, Final
 from monailabel.interfaces.datastore import Datastore
 
 from parotid_brachy.lib.active_learning.score_folder import ScoreFolder
+from parotid_brachy.lib.case_dose.case_doses import CaseDoses
 from parotid_brachy.lib.datastore.wire_records import (
     image_record,
     label_record,
     object_record,
     offers_of,
 )
+from parotid_brachy.lib.dicom.case_series import CaseSeries
 from parotid_brachy.lib.errors import (
     ConflictError,
     NotFoundError,
@@ -77,6 +79,7 @@ class Studies(Datastore):
         )
         self.consensus = ConsensusSet(self.store, self.images)
         self.scores = ScoreFolder(own / "scores")
+        self.doses = CaseDoses(self.store, self.images, CaseSeries(own))
         self._registered: Mapping[str, str] | None = None
         self.refresh()
         if (self.folder / _FRAMEWORKS_LIST).exists() and self.store.journal_length() <= 1:

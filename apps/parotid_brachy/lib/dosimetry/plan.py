@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from parotid_brachy.lib.errors import InputRefusedError
-from parotid_brachy.lib.imaging.volume import Vector
+import numpy as np
+
+from parotid_brachy.lib.errors import GeometryError, InputRefusedError
+from parotid_brachy.lib.imaging.volume import Grid, Vector
 
 FARTHEST_MM: Final = 5000.0
 """No coordinate of a seed lies farther from the origin: more is a mix-up of units."""
@@ -15,6 +18,8 @@ MOST_SEEDS: Final = 1000
 """More than any implant of the head has; a file with more is no plan."""
 STRONGEST_U: Final = 1000.0
 """Permanent seeds have some 0.3 to 6 U; more than this is another quantity or another unit."""
+SAME_PLACE_MM: Final = 0.01
+"""No two seeds are as near as this."""
 _ROUNDING: Final = 1e-15
 
 
@@ -105,6 +110,39 @@ class SeedPlan:
     def total_strength_u(self) -> float:
         """Air-kerma strength of all seeds together, in U."""
         return math.fsum(seed.air_kerma_strength_u for seed in self.seeds)
+
+
+def require_near(plan: SeedPlan, image: Grid, case: str) -> None:
+    """Refuses a plan of which a seed lies outside the CT: another patient's, or other coordinates.
+
+    Raises:
+        GeometryError: names the first such seed.
+    """
+    last = np.asarray(image.size_ijk) - 0.5
+    for number, seed in enumerate(plan.seeds, start=1):
+        index = image.to_index(np.asarray(seed.position_lps_mm))
+        if np.any(index < -0.5) or np.any(index > last):
+            message = (
+                f"{case}: seed {number} at {seed.position_lps_mm} mm LPS lies outside the CT. "
+                "Give the plan of this CT, in its coordinates."
+            )
+            raise GeometryError(message)
+
+
+def require_apart(name: str, seeds: Sequence[Seed]) -> None:
+    """Refuses one seed that is stated twice.
+
+    Raises:
+        InputRefusedError: names the place.
+    """
+    for index, one in enumerate(seeds):
+        for other in seeds[:index]:
+            if math.dist(one.position_lps_mm, other.position_lps_mm) <= SAME_PLACE_MM:
+                message = (
+                    f"{name}: two seeds at {one.position_lps_mm} mm LPS. One seed stated twice "
+                    "would count double; take one of them out of the plan."
+                )
+                raise InputRefusedError(message)
 
 
 def _vector(values: Vector, what: str) -> Vector:

@@ -20,6 +20,8 @@ from parotid_brachy.lib.errors import InputRefusedError, NotFoundError
 from parotid_brachy.lib.imaging.stored_image import quoted, regular_file
 from parotid_brachy.lib.imaging.volume import FloatArray
 
+PROTOCOL_MODEL: Final = "6711"
+"""The seeds of the protocol; what a table of seeds is of, where nobody says otherwise."""
 _FOLDER: Final = Path(__file__).parent / "seed_models"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _LARGEST_BYTES: Final = 1024**2

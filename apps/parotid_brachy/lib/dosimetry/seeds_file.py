@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan
+from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan, require_apart
 from parotid_brachy.lib.dosimetry.seed_model import SeedModel
 from parotid_brachy.lib.dosimetry.tg43 import strength_u
 from parotid_brachy.lib.errors import InputRefusedError
@@ -35,7 +35,8 @@ def read_seeds(path: Path, model: SeedModel) -> SeedPlan:
         model: of the seeds; a table names none.
 
     Raises:
-        InputRefusedError: no such table, or a row that is no seed: names the row and the value.
+        InputRefusedError: no such table, or a row that is no seed: names the row and the value; or
+            two seeds at one place.
     """
     rows = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
     try:
@@ -48,6 +49,7 @@ def read_seeds(path: Path, model: SeedModel) -> SeedPlan:
             seeds.append(_seed(f"{path.name}, row {rows.line_num}", row, model))
     except csv.Error as error:
         raise InputRefusedError(f"{path.name}: no table ({quoted(error)}).") from error
+    require_apart(path.name, seeds)
     return SeedPlan(path.stem, model.key, tuple(seeds))
 
 
@@ -57,13 +59,18 @@ def write_seeds(plan: SeedPlan, path: Path) -> None:
     Raises:
         OSError: it cannot be written; nothing of it is left then.
     """
+    write_atomically(path, seeds_csv(plan))
+
+
+def seeds_csv(plan: SeedPlan) -> bytes:
+    """The table that :func:`read_seeds` reads, to the last digit."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow((*_POSITION, _STRENGTH, *_DIRECTION))
     for seed in plan.seeds:
         direction = seed.direction_lps or ("", "", "")
         table.writerow((*seed.position_lps_mm, seed.air_kerma_strength_u, *direction))
-    write_atomically(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def _text(path: Path) -> str:

@@ -10,20 +10,18 @@ from typing import Final
 from parotid_brachy.lib.anatomy import GLAND, Structure
 from parotid_brachy.lib.dosimetry.comparison import DoseScore, dose_differences
 from parotid_brachy.lib.dosimetry.dvh import Dvh, dose_volume_histograms
-from parotid_brachy.lib.dosimetry.plan import SeedPlan
+from parotid_brachy.lib.dosimetry.plan import SeedPlan, require_near
 from parotid_brachy.lib.dosimetry.planner import PlannerSettings, plan_implant, plan_summary
-from parotid_brachy.lib.dosimetry.seed_model import load_seed_model
+from parotid_brachy.lib.dosimetry.seed_model import PROTOCOL_MODEL, load_seed_model
 from parotid_brachy.lib.dosimetry.seeds_file import write_seeds
 from parotid_brachy.lib.errors import ParotidBrachyError, UsageError
 from parotid_brachy.lib.imaging.atomic import write_atomically
 from parotid_brachy.lib.imaging.files import VOLUME_SUFFIXES, case_of, read_label_map, read_volume
 from parotid_brachy.lib.imaging.roi import cut_at_reach
 from parotid_brachy.lib.report.dose_folder import (
-    PROTOCOL_MODEL,
     DoseOptions,
     dose_for,
     read_seed_plan,
-    require_near,
     scores_of,
 )
 from parotid_brachy.lib.report.dose_page import dose_page

@@ -20,17 +20,15 @@ from parotid_brachy.lib.dicom.source_series import read_source_series
 from parotid_brachy.lib.dosimetry.comparison import DoseScore
 from parotid_brachy.lib.dosimetry.dose_grid import DoseGrid, LpsBox, dose_grid
 from parotid_brachy.lib.dosimetry.dvh import Dvh, dose_volume_histograms
-from parotid_brachy.lib.dosimetry.plan import SeedPlan
-from parotid_brachy.lib.dosimetry.seed_model import SeedModel, load_seed_model
+from parotid_brachy.lib.dosimetry.plan import SeedPlan, require_near
+from parotid_brachy.lib.dosimetry.seed_model import PROTOCOL_MODEL, SeedModel, load_seed_model
 from parotid_brachy.lib.dosimetry.seeds_file import read_seeds
-from parotid_brachy.lib.errors import GeometryError
 from parotid_brachy.lib.imaging.atomic import write_atomically
 from parotid_brachy.lib.imaging.files import read_grid, read_label_map
 from parotid_brachy.lib.imaging.volume import Grid, to_image
 from parotid_brachy.lib.report.dose_tables import dvh_csv
 from parotid_brachy.lib.report.dvh_figure import draw_dvh
 
-PROTOCOL_MODEL = "6711"
 ROUND_SEEDS_MM = 40.0
 """The dose grid holds everything so near to a seed, and all contours beside."""
 
@@ -110,23 +108,6 @@ def read_seed_plan(path: Path, stated: SeedModel | None) -> tuple[SeedPlan, Seed
         return read_seeds(path, model), model
     plan = read_plan(path, stated)
     return plan, stated or load_seed_model(plan.model)
-
-
-def require_near(plan: SeedPlan, image: Grid, case: str) -> None:
-    """Refuses a plan of which a seed lies outside the CT: another patient's, or other coordinates.
-
-    Raises:
-        GeometryError: names the first such seed.
-    """
-    last = np.asarray(image.size_ijk) - 0.5
-    for number, seed in enumerate(plan.seeds, start=1):
-        index = image.to_index(np.asarray(seed.position_lps_mm))
-        if np.any(index < -0.5) or np.any(index > last):
-            message = (
-                f"{case}: seed {number} at {seed.position_lps_mm} mm LPS lies outside the CT. "
-                "Give the plan of this CT, in its coordinates."
-            )
-            raise GeometryError(message)
 
 
 def dose_for(

@@ -122,6 +122,15 @@ def _review() -> Iterable[RouteRule]:
     yield RouteRule("GET", "/review/cases/{case}/versions/{number}", _ANNOTATOR, "a version")
     yield RouteRule("GET", "/review/cases/{case}/versions/{number}/file", _ANNOTATOR, "its file")
     yield RouteRule("GET", "/review/cases/{case}/agreement", _ANNOTATOR, "how its versions differ")
+    yield RouteRule(
+        "GET", "/review/cases/{case}/dose", _ANNOTATOR, "what a correction changes in Gy"
+    )
+    yield RouteRule("GET", "/review/cases/{case}/seed_plan", _ANNOTATOR, "the plan that counts")
+    note = "gives it a seed plan; those before are kept"
+    yield RouteRule("PUT", "/review/cases/{case}/seed_plan", _REVIEWER, note, takes_files=True)
+    yield RouteRule("GET", "/review/cases/{case}/seed_plans", _ANNOTATOR, "all plans it was given")
+    path = "/review/cases/{case}/seed_plans/{number}/file"
+    yield RouteRule("GET", path, _ANNOTATOR, "a plan's table of seeds")
     note = "what somebody does with it: the state table decides"
     yield RouteRule("POST", "/review/cases/{case}/transitions", _ANNOTATOR, note)
     yield RouteRule(

@@ -174,12 +174,15 @@ def journal(
 
 
 def _version_rows(http: Request, case: str) -> list[VersionRow]:
+    notes = studies().store.notes(case)
+    return [VersionRow.of(v, notes) for v in visible_versions(http, case)]
+
+
+def visible_versions(http: Request, case: str) -> list[Version]:
+    """A case's versions by number, without other readers' contours of a consensus case."""
     store = studies().store
-    notes = store.notes(case)
     reader, hides = identity_of(http).reader, _hides_others(store.case(case))
-    return [
-        VersionRow.of(v, notes) for v in store.versions(case) if not hides or _is_open_to(v, reader)
-    ]
+    return [one for one in store.versions(case) if not hides or _is_open_to(one, reader)]
 
 
 def _visible(http: Request, found: Version) -> Version:

@@ -17,6 +17,7 @@ from monailabel.endpoints import batch_infer, datastore, info, model, scoring
 
 from parotid_brachy.lib.server import (
     agreement_routes,
+    dose_routes,
     grading_routes,
     image_routes,
     inference,
@@ -73,6 +74,7 @@ def _our_routers() -> tuple[APIRouter, ...]:
         agreement_routes.router(),
         grading_routes.router(),
         score_routes.router(),
+        dose_routes.router(),
         outbox_routes.router(),
         train_routes.router(),
         sessions.router(),

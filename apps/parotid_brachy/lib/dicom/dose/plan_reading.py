@@ -13,7 +13,13 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pydicom.uid import RTPlanStorage
 
-from parotid_brachy.lib.dosimetry.plan import MOST_SEEDS, Seed, SeedPlan
+from parotid_brachy.lib.dosimetry.plan import (
+    MOST_SEEDS,
+    SAME_PLACE_MM,
+    Seed,
+    SeedPlan,
+    require_apart,
+)
 from parotid_brachy.lib.dosimetry.seed_model import SeedModel, known_models, load_seed_model
 from parotid_brachy.lib.errors import InputRefusedError
 from parotid_brachy.lib.imaging.dicom_slice import read_dataset
@@ -26,7 +32,6 @@ logger = logging.getLogger(__name__)
 _LIMITS: Final = FileLimits(slice_file_bytes=32 * 1024**2)
 _HALF_LIVES_DIFFER: Final = 0.02
 """Iodine-125 is given 59.4 to 60.2 days; palladium-103 has 17, caesium-131 9.7."""
-_SAME_PLACE_MM: Final = 0.01
 
 
 def read_plan(path: Path, model: SeedModel | None = None) -> SeedPlan:
@@ -61,7 +66,7 @@ def read_plan(path: Path, model: SeedModel | None = None) -> SeedPlan:
     seeds = tuple(_seeds(name, dataset, sources))
     if not seeds:
         raise InputRefusedError(f"{name}: a plan without seeds.")
-    _require_apart(name, seeds)
+    require_apart(name, seeds)
     return SeedPlan(path.stem, chosen.key, seeds)
 
 
@@ -174,22 +179,11 @@ def _places(where: str, channel: Dataset) -> list[tuple[Vector, Vector | None]]:
         direction = _vector(point.get("ControlPointOrientation"))
         if direction == (0.0, 0.0, 0.0):
             direction = None
-        if found and math.dist(found[-1][0], position) <= _SAME_PLACE_MM:
+        if found and math.dist(found[-1][0], position) <= SAME_PLACE_MM:
             found[-1] = (found[-1][0], found[-1][1] or direction)
         else:
             found.append((position, direction))
     return found
-
-
-def _require_apart(name: str, seeds: Sequence[Seed]) -> None:
-    for index, one in enumerate(seeds):
-        for other in seeds[:index]:
-            if math.dist(one.position_lps_mm, other.position_lps_mm) <= _SAME_PLACE_MM:
-                message = (
-                    f"{name}: two seeds at {one.position_lps_mm} mm LPS. One seed stated twice "
-                    "would count double; take one of them out of the plan."
-                )
-                raise InputRefusedError(message)
 
 
 def _number(value: Any) -> float | None:
