@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from parotid_brachy.lib.case_dose.bounded_cache import BoundedCache
@@ -132,8 +132,7 @@ class CaseDoses:
             GlandVersion(one.number, one.file.sha256, self._labels(one)) for one in versions
         )
         prescription = prescription_gy or PlannerSettings().prescription_gy
-        made = self.plans.made(case, glands, prescription)
-        return replace(made, remarks=remarks)
+        return self.plans.made(case, glands, prescription, remarks)
 
     def compare(
         self,

@@ -60,7 +60,7 @@ class PlanOfCase:
         created: when, in UTC.
         prescription_gy: for which one was made.
         version: in whose gland one was made.
-        remarks: why a plan that came with the case does not count.
+        remarks: what was taken for granted, and why a plan that came with the case does not count.
     """
 
     plan: SeedPlan
@@ -112,7 +112,7 @@ class CasePlans:
         """The plan that a reader gave last, or else the one that came with the case.
 
         Returns:
-            The plan, None without one; and why those that came with the case do not count.
+            The plan, None without one; and then why those that came with the case do not count.
 
         Raises:
             NotFoundError: no such case.
@@ -142,8 +142,20 @@ class CasePlans:
             created=one.created,
         )
 
-    def made(self, case: str, glands: tuple[GlandVersion, ...], prescription: float) -> PlanOfCase:
+    def made(
+        self,
+        case: str,
+        glands: tuple[GlandVersion, ...],
+        prescription: float,
+        remarks: tuple[str, ...] = (),
+    ) -> PlanOfCase:
         """A plan for study purposes in the first of these versions that has a gland.
+
+        Args:
+            case: its id.
+            glands: versions in whose gland it may be.
+            prescription: Gy, the D90 that it is made for.
+            remarks: why plans that came with the case do not count.
 
         Raises:
             InputRefusedError: none has one, or no plan is possible in it.
@@ -156,7 +168,7 @@ class CasePlans:
                 f"no {GLAND.title.lower()} is contoured. Contour it, or upload a plan "
                 f"(PUT /review/cases/{case}/seed_plan)."
             )
-            raise InputRefusedError(message)
+            raise InputRefusedError(" ".join((message, *remarks)))
         key = (case, chosen.sha256, prescription)
         model = load_seed_model(PROTOCOL_MODEL)
         # It takes a processor for a second: one plans, the others wait for the same.
@@ -169,6 +181,7 @@ class CasePlans:
             hashlib.sha256(seeds_csv(plan)).hexdigest(),
             prescription_gy=prescription,
             version=chosen.number,
+            remarks=remarks,
         )
 
     def _plan_in(
@@ -214,12 +227,22 @@ class CasePlans:
                 f"Upload the one that does (PUT /review/cases/{case}/seed_plan)."
             )
             raise ConflictError(message)
-        return (replace(found[0], remarks=tuple(remarks)) if found else None), tuple(remarks)
+        if not found:
+            return None, tuple(remarks)
+        return replace(found[0], remarks=(*found[0].remarks, *remarks)), ()
 
     def _read_imported(self, case: str, path: Path) -> PlanOfCase:
-        plan = replace(read_plan(path), name=case)
+        remarks: tuple[str, ...] = ()
+        try:
+            plan = read_plan(path)
+        except InputRefusedError:
+            # De-identification takes the seeds' make out; the half-life must still fit.
+            plan = read_plan(path, unnamed=load_seed_model(PROTOCOL_MODEL))
+            remarks = (f"the plan does not name its seeds' model; calculated as {plan.model}",)
+        plan = replace(plan, name=case)
         require_near(plan, self._images.grid_of(case), case)
-        return PlanOfCase(plan, load_seed_model(plan.model), PlanOrigin.IMPORTED, sha256_of(path))
+        model = load_seed_model(plan.model)
+        return PlanOfCase(plan, model, PlanOrigin.IMPORTED, sha256_of(path), remarks=remarks)
 
 
 def _file_named(uid: str) -> str:

@@ -31,7 +31,7 @@ class PlanSummary(BaseModel):
     created: datetime | None
     made_in_version: int | None = Field(description="in whose gland it was made here")
     made_for_gy: float | None = Field(description="the D90 that it was made for")
-    remarks: list[str] = Field(description="why a plan that came with the case does not count")
+    remarks: list[str] = Field(description="what was taken for granted")
 
     @classmethod
     def of(cls, found: PlanOfCase) -> PlanSummary:

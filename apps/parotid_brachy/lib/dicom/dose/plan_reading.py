@@ -34,7 +34,9 @@ _HALF_LIVES_DIFFER: Final = 0.02
 """Iodine-125 is given 59.4 to 60.2 days; palladium-103 has 17, caesium-131 9.7."""
 
 
-def read_plan(path: Path, model: SeedModel | None = None) -> SeedPlan:
+def read_plan(
+    path: Path, model: SeedModel | None = None, *, unnamed: SeedModel | None = None
+) -> SeedPlan:
     """The seeds of a permanent implant; strengths are those at the plan's reference date.
 
     The two control points of a seed (its begin and its end) lie at one place and count once. A
@@ -44,6 +46,7 @@ def read_plan(path: Path, model: SeedModel | None = None) -> SeedPlan:
     Args:
         path: of the RTPLAN.
         model: of the seeds, where the plan does not name it or names an unknown one.
+        unnamed: of the seeds, where the plan says nothing of it, as after de-identification.
 
     Raises:
         InputRefusedError: no such plan; not permanent; a source of another model, another nuclide
@@ -61,7 +64,7 @@ def read_plan(path: Path, model: SeedModel | None = None) -> SeedPlan:
             "implants of seeds are calculated."
         )
         raise InputRefusedError(message)
-    sources = _sources(name, dataset, model)
+    sources = _sources(name, dataset, model, unnamed)
     chosen = next(iter(sources.values())).model
     seeds = tuple(_seeds(name, dataset, sources))
     if not seeds:
@@ -81,14 +84,17 @@ def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
     return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
 
 
-def _sources(name: str, dataset: Dataset, model: SeedModel | None) -> Mapping[int, _Source]:
+def _sources(
+    name: str, dataset: Dataset, model: SeedModel | None, unnamed: SeedModel | None
+) -> Mapping[int, _Source]:
     found: dict[int, _Source] = {}
     for item in _items(dataset, "SourceSequence"):
         number = _integer(item.get("SourceNumber"))
         if number is None or number in found:
             message = f"{name}: a source number is missing or stands twice ({number})."
             raise InputRefusedError(message)
-        found[number] = _source(f"{name}, source {number}", item, model)
+        where = f"{name}, source {number}"
+        found[number] = _source(where, item, model or _named_model(where, item, unnamed))
     if not found:
         raise InputRefusedError(f"{name}: no source is described. Export the plan again.")
     names = {one.model.key for one in found.values()}
@@ -98,7 +104,7 @@ def _sources(name: str, dataset: Dataset, model: SeedModel | None) -> Mapping[in
     return found
 
 
-def _source(where: str, item: Dataset, model: SeedModel | None) -> _Source:
+def _source(where: str, item: Dataset, chosen: SeedModel) -> _Source:
     units = str(item.get("SourceStrengthUnits", "") or "AIR_KERMA_RATE")
     if units != "AIR_KERMA_RATE":
         message = f"{where}: its strength is in {quoted(units)}; an air-kerma rate is needed."
@@ -108,7 +114,6 @@ def _source(where: str, item: Dataset, model: SeedModel | None) -> _Source:
         stated = quoted(item.get("ReferenceAirKermaRate"))
         message = f"{where}: its reference air-kerma rate is {stated}; a number above 0 is needed."
         raise InputRefusedError(message)
-    chosen = model or _named_model(where, item)
     half_life = _number(item.get("SourceIsotopeHalfLife"))
     if half_life is None or half_life == 0.0:
         logger.warning(
@@ -126,13 +131,15 @@ def _source(where: str, item: Dataset, model: SeedModel | None) -> _Source:
     return _Source(strength, chosen)
 
 
-def _named_model(where: str, item: Dataset) -> SeedModel:
+def _named_model(where: str, item: Dataset, unnamed: SeedModel | None) -> SeedModel:
     stated = [str(item.get(key, "") or "") for key in ("SourceModelID", "SourceDescription")]
     for text in stated:
         for known in known_models():
             if re.search(rf"(?<![0-9A-Za-z]){re.escape(known)}(?![0-9A-Za-z])", text):
                 return load_seed_model(known)
     told = next((text for text in stated if text), "")
+    if not told and unnamed is not None:
+        return unnamed
     message = (
         f"{where}: its seed model is {quoted(told) if told else 'not named'}; known are "
         f"{', '.join(known_models())}. Say which it is, or give its data file."

@@ -21,7 +21,8 @@ from parotid_brachy.lib.dicom.deidentification.report import CaseReport
 from parotid_brachy.lib.errors import InputRefusedError
 
 _MAPPING_ENDING: Final = ".mapping.sqlite"
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+){3,}")
+_UID: Final = re.compile(r"2\.25\.[0-9]+|[0-9]+(\.[0-9]+){3,}")
+"""Also those made of a UUID (PS3.5, section B.2), which have two dots only."""
 
 
 def mapping_beside(key: Path) -> Path:
