@@ -122,6 +122,8 @@ def test_seeds_outside_the_ct_are_refused(case: Path, capsys: pytest.CaptureFixt
         ["--image", "a", "--seeds", "b", "--labels", "y", "--output", "o"],
         ["--image", "a", "--seeds", "b", "--labels", "x=y", "x=z", "--output", "o"],
         ["--cohort", "nowhere", "--output", "o"],
+        ["--cohort", "c", "--output", "o", "--whole-organs", "--cut", "both"],
+        ["--cohort", "c", "--output", "o", "--jobs", "0"],
     ],
 )
 def test_wrong_calls_are_told(
@@ -148,7 +150,9 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def _cohort(folder: Path, *more: str) -> int:
-    return main(["dose", "--cohort", str(folder), "--output", str(folder.parent / "out"), *more])
+    jobs = () if "--jobs" in more else ("--jobs", "1")
+    output = str(folder.parent / "out")
+    return main(["dose", "--cohort", str(folder), "--output", output, *jobs, *more])
 
 
 def test_a_cohort_gets_tables_figures_and_the_plans_that_it_lacked(cohort: Path) -> None:
@@ -192,22 +196,23 @@ def test_a_cases_fault_is_told_and_leaves_the_others_whole(
     (cohort / "labels" / "auto" / "case 3.nii.gz").unlink()
     write_label_map(cohort / "labels" / "auto" / "stranger.nii.gz", masks(GRID.shape_kji), GRID)
     assert _cohort(cohort, "--spacing-mm", "2") == 1
-    told = capsys.readouterr().err
+    out, told = capsys.readouterr()
     assert "case 2:" in told
     assert "case 3: no contours auto" in told
     assert "stranger: contours auto without an image" in told
+    assert "report.html: 2 of 4 cases without a fault" in out
     cases = {row["case"] for row in _rows(cohort.parent / "out" / "dvh.csv")}
     assert cases == {"case 0", "case 1", "case 3"}
 
 
 def test_organs_count_within_reach_of_the_gland_unless_they_are_to_be_whole(cohort: Path) -> None:
     volumes = []
-    for more in ((), ("--whole-organs",)):
+    for more in (("--cut", "both"), (), ("--whole-organs",), ("--cut", "none")):
         assert _cohort(cohort, "--spacing-mm", "3", *more) == 0
         rows = _rows(cohort.parent / "out" / "dvh.csv")
         row = next(r for r in rows if r["structure"] == "mastoid_process")
         volumes.append(float(row["volume_ml"]))
-    assert volumes[0] < volumes[1]
+    assert volumes[0] <= volumes[1] < volumes[2] == volumes[3]
 
 
 def test_an_unknown_reference_is_a_wrong_call(cohort: Path) -> None:
@@ -215,3 +220,67 @@ def test_an_unknown_reference_is_a_wrong_call(cohort: Path) -> None:
     assert _cohort(cohort, "--reference", "auto", "--spacing-mm", "3") == 0
     rows = _rows(cohort.parent / "out" / "differences.csv")
     assert {row["name"] for row in rows} == {"manual"}
+
+
+def test_several_cuts_give_a_table_each_in_one_report(cohort: Path) -> None:
+    assert _cohort(cohort, "--spacing-mm", "3", "--cut", "reference", "both") == 0
+    out = cohort.parent / "out"
+    page = (out / "report.html").read_text()
+    assert page.count("Table 3: auto") == 2
+    assert "cut 17 mm from the reference&#x27;s gland (reference)" in page
+    assert "cut 17 mm from every set&#x27;s gland (both)" in page
+    rows = _rows(out / "dvh.csv")
+    of_cut = {
+        (r["cut"], r["name"], r["case"]): float(r["volume_ml"] or 0)
+        for r in rows
+        if r["structure"] == "mastoid_process"
+    }
+    assert {cut for cut, _, _ in of_cut} == {"reference", "both"}
+    # Case 2's glands lie two voxels apart: what both reach is less than what one reaches.
+    assert of_cut["both", "manual", "case 2"] < of_cut["reference", "manual", "case 2"]
+    assert of_cut["both", "manual", "case 0"] == of_cut["reference", "manual", "case 0"]
+    differences = _rows(out / "differences.csv")
+    assert [r["cut"] for r in differences[:1]] + [r["cut"] for r in differences[-1:]] == [
+        "reference",
+        "both",
+    ]
+
+
+def test_processes_give_what_one_gives(cohort: Path) -> None:
+    tables = []
+    for jobs in ("1", "2"):
+        assert _cohort(cohort, "--spacing-mm", "3", "--jobs", jobs) == 0
+        tables.append(_rows(cohort.parent / "out" / "dvh.csv"))
+    assert [row["case"] for row in tables[0]] == sorted(row["case"] for row in tables[0])
+    for one, other in zip(*tables, strict=True):
+        assert one.keys() == other.keys()
+        assert float(one["dmean_gy"]) == pytest.approx(float(other["dmean_gy"]), rel=1e-5)
+
+
+def test_a_file_that_cannot_be_written_is_that_cases_problem(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cohort.parent / "out" / "seeds" / "case 1.csv").mkdir(parents=True)
+    assert _cohort(cohort, "--spacing-mm", "3") == 1
+    out, told = capsys.readouterr()
+    assert "case 1:" in told
+    assert "directory" in told.lower()
+    assert "3 of 4 cases" in out
+    assert {row["case"] for row in _rows(cohort.parent / "out" / "dvh.csv")} == {
+        "case 0",
+        "case 2",
+        "case 3",
+    }
+
+
+def test_plans_that_are_nobodys_or_twice_are_told(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_seeds(_plan(), cohort / "seeds" / "stranger.csv")
+    (cohort / "seeds" / "case 1.dcm").write_bytes(b"another plan")
+    assert _cohort(cohort, "--spacing-mm", "3") == 1
+    out, told = capsys.readouterr()
+    assert "stranger: a plan in seeds/ without an image" in told
+    assert "case 1: seeds/ has both case 1.csv and case 1.dcm; not calculated" in told
+    assert "3 of 4 cases" in out
+    assert "case 1" not in {row["case"] for row in _rows(cohort.parent / "out" / "dvh.csv")}

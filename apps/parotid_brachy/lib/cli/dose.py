@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from parotid_brachy.lib.cli.evaluate import parse_methods
 from parotid_brachy.lib.errors import UsageError
 
 if TYPE_CHECKING:
     from parotid_brachy.lib.dosimetry.seed_model import SeedModel
+
+
+_CUTS: Final = ("reference", "both", "none")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,7 +63,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--whole-organs",
         action="store_true",
-        help="with --cohort: count organs at risk beyond 17 mm from the reference's gland too",
+        help="with --cohort: the same as --cut none",
+    )
+    parser.add_argument(
+        "--cut",
+        nargs="+",
+        choices=_CUTS,
+        metavar="WHERE",
+        help="with --cohort: organs at risk of all contours end 17 mm from the reference's gland "
+        "(reference, the default), from every set's gland (both), or as they are contoured (none); "
+        "several give a table each",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="with --cohort: processes (default: one for each processor)",
     )
     parser.set_defaults(run=run)
 
@@ -80,6 +100,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(message)
     if is_single and (args.image is None or args.seeds is None or not args.labels):
         message = "one case needs --image, --seeds and --labels"
+        raise UsageError(message)
+    if args.whole_organs and args.cut:
+        message = "--whole-organs is --cut none; give one of them"
+        raise UsageError(message)
+    if args.jobs < 1:
+        message = f"--jobs {args.jobs}: give 1 or more"
         raise UsageError(message)
     require_prescription(args.prescription_gy)
     model = None if args.seed_model is None else load_seed_model(args.seed_model)
@@ -109,18 +135,22 @@ def _one(args: argparse.Namespace, model: SeedModel | None) -> int:
 def _cohort(args: argparse.Namespace, model: SeedModel | None) -> int:
     from tqdm import tqdm
 
+    from parotid_brachy.lib.dosimetry.reach_cut import DoseCut
     from parotid_brachy.lib.report.dose_cohort import find_cohort, write_cohort
     from parotid_brachy.lib.report.dose_folder import DoseOptions
 
-    cohort = replace(find_cohort(args.cohort, args.reference), is_cut=not args.whole_organs)
+    words = ("none",) if args.whole_organs else args.cut or _CUTS[:1]
+    cuts = tuple(DoseCut(word) for word in dict.fromkeys(words))
+    cohort = replace(find_cohort(args.cohort, args.reference), cuts=cuts, jobs=args.jobs)
     if args.output.resolve() == args.cohort.resolve():
         message = f"{args.output} is the input. Choose another output folder"
         raise UsageError(message)
     options = DoseOptions(model, args.spacing_mm, args.prescription_gy)
-    with tqdm(total=len(cohort.cases), unit="case", disable=None, file=sys.stderr) as bar:
+    total = len(cohort.cases.keys() - cohort.ambiguous)
+    with tqdm(total=total, unit="case", disable=None, file=sys.stderr) as bar:
         problems = write_cohort(cohort, options, args.output, bar.update)
     for problem in problems:
-        print(f"parotid: {problem}", file=sys.stderr)
-    done = len(cohort.cases) - len({one.partition(":")[0] for one in problems})
+        print(f"parotid: {problem.message}", file=sys.stderr)
+    done = len(cohort.cases.keys() - {problem.case for problem in problems})
     print(f"{args.output / 'report.html'}: {done} of {len(cohort.cases)} cases without a fault")
     return 1 if problems else 0

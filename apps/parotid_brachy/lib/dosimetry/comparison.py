@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from parotid_brachy.lib.anatomy import (
     Structure,
 )
 from parotid_brachy.lib.dosimetry.dvh import Dvh
+from parotid_brachy.lib.dosimetry.reach_cut import DoseCut
 from parotid_brachy.lib.evaluation.agreement_statistics import RankCorrelation, spearman
 from parotid_brachy.lib.evaluation.paired_tests import PairedTest, compare_paired
 
@@ -33,6 +35,7 @@ class DoseScore:
         structure: which.
         dvh: its histogram; None where the set does not have the structure.
         prescription_gy: for V100; None where nobody stated one.
+        cut: where organs at risk end.
     """
 
     case: str
@@ -40,6 +43,7 @@ class DoseScore:
     structure: Structure
     dvh: Dvh | None
     prescription_gy: float | None = None
+    cut: DoseCut = DoseCut.NONE
 
     def values(self) -> dict[str, float | None]:
         """Metric by column name; None where it does not apply."""
@@ -113,6 +117,7 @@ class DoseDifference:
         sd_absolute_gy: likewise.
         test: paired, the set against the reference.
         correlation: Spearman's, between the two.
+        cut: where organs at risk end.
     """
 
     name: str
@@ -127,26 +132,30 @@ class DoseDifference:
     sd_absolute_gy: float | None
     test: PairedTest
     correlation: RankCorrelation
+    cut: DoseCut = DoseCut.NONE
 
 
 def dose_differences(scores: Sequence[DoseScore], reference: str) -> list[DoseDifference]:
-    """Compares every set of contours with the reference's, organ by organ.
+    """Compares every set of contours with the reference's, organ by organ, cut by cut.
 
     Args:
         scores: of all cases and sets; a structure that a set lacks has a score without histogram.
         reference: name of the set that the others are compared with.
     """
-    table = {(one.case, one.name, one.structure): one for one in scores}
+    table = {(one.cut, one.case, one.name, one.structure): one for one in scores}
     cases = sorted({one.case for one in scores})
     names = [name for name in dict.fromkeys(one.name for one in scores) if name != reference]
     found = []
-    for name in names:
-        for structure in ORGANS_AT_RISK:
-            pairs = [
-                (table.get((case, reference, structure)), table.get((case, name, structure)))
-                for case in cases
-            ]
-            found += [_difference(name, structure, metric, pairs) for metric in COMPARED]
+    for cut, name, structure in product(
+        dict.fromkeys(one.cut for one in scores), names, ORGANS_AT_RISK
+    ):
+        pairs = [
+            (table.get((cut, case, reference, structure)), table.get((cut, case, name, structure)))
+            for case in cases
+        ]
+        found += [
+            replace(_difference(name, structure, metric, pairs), cut=cut) for metric in COMPARED
+        ]
     return found
 
 

@@ -6,18 +6,16 @@ back, so that memory does not grow with the number of cases.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from parotid_brachy.lib.anatomy import STRUCTURES, Structure
 from parotid_brachy.lib.errors import ParotidBrachyError
+from parotid_brachy.lib.evaluation.case_processes import each_in_processes
 from parotid_brachy.lib.evaluation.cohort import CohortCase, Problem
 from parotid_brachy.lib.evaluation.metrics import ReachCut, StructureMetrics, score_structures
 from parotid_brachy.lib.imaging.files import read_grid, read_label_map
@@ -95,30 +93,8 @@ def score_cases(
         reach_cut: at whose gland organs at risk are cut.
         jobs: processes; with one, the calling process does the work.
     """
-    if jobs == 1 or len(cases) < 2:
-        for one in cases:
-            yield _guarded(one, structures, reach_cut)
-        return
-    # Spawned, as a forked copy of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(cases)), mp_context=context) as pool:
-        futures = {}
-        try:
-            waiting = list(reversed(cases))
-            # A pool that breaks refuses what has not been handed to it yet.
-            with contextlib.suppress(BrokenProcessPool):
-                while waiting:
-                    futures[pool.submit(_guarded, waiting[-1], structures, reach_cut)] = waiting[-1]
-                    waiting.pop()
-            yield from (_lost(one.case) for one in waiting)
-            for future in as_completed(futures):
-                one = futures.pop(future)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    yield _lost(one.case)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = partial(_guarded, structures=structures, reach_cut=reach_cut)
+    yield from each_in_processes(work, cases, jobs=jobs, lost=_lost)
 
 
 def _guarded(one: CohortCase, structures: Sequence[Structure], reach_cut: ReachCut) -> CaseScores:
@@ -131,12 +107,12 @@ def _guarded(one: CohortCase, structures: Sequence[Structure], reach_cut: ReachC
         return CaseScores(one.case, (), (Problem(one.case, message),))
 
 
-def _lost(case: str) -> CaseScores:
+def _lost(one: CohortCase) -> CaseScores:
     message = (
-        f"{case}: not evaluated, because a process was ended from outside (out of memory?). "
+        f"{one.case}: not evaluated, because a process was ended from outside (out of memory?). "
         "Run again with fewer jobs."
     )
-    return CaseScores(case, (), (Problem(case, message),))
+    return CaseScores(one.case, (), (Problem(one.case, message),))
 
 
 def _refused(case: str, what: str, error: BaseException) -> Problem:

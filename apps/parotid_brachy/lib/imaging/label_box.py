@@ -67,9 +67,9 @@ class LabelBox:
         return result
 
 
-def common_box(first: LabelBox, second: LabelBox) -> tuple[Index, Index] | None:
-    """Start and stop, k, j, i, of the smallest box that holds both; None: both are empty."""
-    held = [one for one in (first, second) if not one.is_empty]
+def common_box(*boxes: LabelBox) -> tuple[Index, Index] | None:
+    """Start and stop, k, j, i, of the smallest box that holds all; None: all are empty."""
+    held = [one for one in boxes if not one.is_empty]
     if not held:
         return None
     start = np.min([one.start_kji for one in held], axis=0)

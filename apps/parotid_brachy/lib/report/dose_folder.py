@@ -21,6 +21,7 @@ from parotid_brachy.lib.dosimetry.comparison import DoseScore
 from parotid_brachy.lib.dosimetry.dose_grid import DoseGrid, LpsBox, dose_grid
 from parotid_brachy.lib.dosimetry.dvh import Dvh, dose_volume_histograms
 from parotid_brachy.lib.dosimetry.plan import SeedPlan, require_near
+from parotid_brachy.lib.dosimetry.reach_cut import DoseCut
 from parotid_brachy.lib.dosimetry.seed_model import PROTOCOL_MODEL, SeedModel, load_seed_model
 from parotid_brachy.lib.dosimetry.seeds_file import read_seeds
 from parotid_brachy.lib.imaging.atomic import write_atomically
@@ -137,12 +138,16 @@ def dose_for(
 
 
 def scores_of(
-    case: str, found: Mapping[str, Mapping[Structure, Dvh]], prescription_gy: float | None
+    case: str,
+    found: Mapping[str, Mapping[Structure, Dvh]],
+    prescription_gy: float | None,
+    *,
+    cut: DoseCut = DoseCut.NONE,
 ) -> list[DoseScore]:
     """A score for each structure that any set has; a set without it has an empty one."""
     held = [one for one in STRUCTURES if any(one in sets for sets in found.values())]
     return [
-        DoseScore(case, name, structure, sets.get(structure), prescription_gy)
+        DoseScore(case, name, structure, sets.get(structure), prescription_gy, cut)
         for name, sets in found.items()
         for structure in held
     ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 
 from parotid_brachy.lib.dosimetry.comparison import PUBLISHED, DoseDifference, DoseScore
+from parotid_brachy.lib.dosimetry.reach_cut import DoseCut
 from parotid_brachy.lib.evaluation.published import CITATION
 from parotid_brachy.lib.report.evaluation_page import (
     SIGNIFICANT,
@@ -15,6 +17,12 @@ from parotid_brachy.lib.report.evaluation_page import (
     html_table,
     p_html,
 )
+
+_CUTS: Final = {
+    DoseCut.REFERENCE: "Organs at risk of all contours are cut 17 mm from the reference's gland",
+    DoseCut.BOTH: "Organs at risk of all contours are cut 17 mm from every set's gland",
+    DoseCut.NONE: "Organs at risk count as they are contoured, without a cut",
+}
 
 
 def dose_page(
@@ -55,8 +63,9 @@ def dose_page(
         ),
         *(f'<p class="problem">{escape(one)}</p>' for one in problems),
     ]
-    for name in dict.fromkeys(one.name for one in differences):
-        parts += _table_3(name, [one for one in differences if one.name == name])
+    for cut, name in dict.fromkeys((one.cut, one.name) for one in differences):
+        rows = [one for one in differences if (one.cut, one.name) == (cut, name)]
+        parts += _table_3(name, f"{_CUTS[cut]} ({cut.value})", rows)
     parts += _partial(scores)
     parts += _plans(plans)
     if pictures:
@@ -66,7 +75,7 @@ def dose_page(
     return "\n".join(parts)
 
 
-def _table_3(name: str, rows: Sequence[DoseDifference]) -> list[str]:
+def _table_3(name: str, cut: str, rows: Sequence[DoseDifference]) -> list[str]:
     means = [one for one in rows if one.metric == "dmean_gy"]
     lines = []
     for one in means:
@@ -100,6 +109,7 @@ def _table_3(name: str, rows: Sequence[DoseDifference]) -> list[str]:
     ]
     return [
         f"<h2>Table 3: {escape(name)}</h2>",
+        f"<p>{escape(cut)}.</p>",
         *html_table(head, lines),
         (
             '<p class="note">Mean and standard deviation over the cases in which both have the '
@@ -114,14 +124,14 @@ def _table_3(name: str, rows: Sequence[DoseDifference]) -> list[str]:
 
 def _partial(scores: Sequence[DoseScore]) -> list[str]:
     lines = [
-        f"<td>{escape(one.case)}</td><td>{escape(one.name)}</td>"
+        f"<td>{escape(one.case)}</td><td>{escape(one.name)}</td><td>{one.cut.value}</td>"
         f"<td>{escape(one.structure.title)}</td><td>{100 * one.dvh.covered_fraction:.1f} %</td>"
         for one in scores
         if one.dvh is not None and one.dvh.is_partial
     ]
     if not lines:
         return ["<p>The dose grids cover every organ wholly.</p>"]
-    head = ("case", "contours", "structure", "covered")
+    head = ("case", "contours", "cut", "structure", "covered")
     return ["<h2>Organs that the dose grid leaves out in part</h2>", *html_table(head, lines)]
 
 
