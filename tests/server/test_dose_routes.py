@@ -217,7 +217,7 @@ def test_every_plan_that_was_given_is_kept_and_the_last_counts(api, studies):
     [
         (b"x_mm,y_mm\n1,2\n", "seeds.csv", 422, "z_mm missing"),
         (b"\0" * 200, "plan.dcm", 422, "DICOM"),
-        (b"", "plan.dcm", 422, "seed plan.dcm"),
+        (b"", "plan.dcm", 422, "is an empty file"),
         (b"x" * (2 * 1024**2 + 1), "seeds.csv", 413, "at most 2097152"),
         (seeds_csv(seeds()), "seeds.exe", 400, "send one of .csv, .dcm"),
         (seeds_csv(seeds(move=900.0)), "seeds.csv", 422, "seed 1 at"),

@@ -16,7 +16,12 @@ from parotid_brachy.lib.dicom.dose.plan_reading import read_plan
 from parotid_brachy.lib.dosimetry.plan import SeedPlan, require_near
 from parotid_brachy.lib.dosimetry.seed_model import PROTOCOL_MODEL, known_models, load_seed_model
 from parotid_brachy.lib.dosimetry.seeds_file import read_seeds, seeds_csv
-from parotid_brachy.lib.errors import StoreFullError, TooLargeError, UsageError
+from parotid_brachy.lib.errors import (
+    InputRefusedError,
+    StoreFullError,
+    TooLargeError,
+    UsageError,
+)
 from parotid_brachy.lib.imaging.stored_image import quoted
 from parotid_brachy.lib.imaging.volume import Grid
 
@@ -65,6 +70,8 @@ def take_in_plan(
         StoreFullError: no room to unpack it.
     """
     require_plan_size(len(content), case)
+    if not content:
+        raise InputRefusedError(f"{case}: the plan that was sent is an empty file.")
     if ending not in ENDINGS:
         message = f"{case}: {quoted(ending)} is no kind of plan: send one of {', '.join(ENDINGS)}"
         raise UsageError(message)
