@@ -76,6 +76,33 @@ def test_a_store_that_was_used_is_not_restored_into(sqlite_store, archive):
         restore(sqlite_store, archive)
 
 
+@pytest.mark.parametrize(
+    ("schema", "later"), [("0001", {"split_patients", "seed_plans"}), ("0002", {"seed_plans"})]
+)
+def test_an_archive_of_an_older_program_is_restored_too(empty, archive, tmp_path, schema, later):
+    contents = _contents(archive)
+    manifest = json.loads(contents["manifest.json"])
+    for table in later:
+        name = f"rows/{table}.jsonl"
+        assert contents.pop(name) == b"", "what did not exist yet held nothing"
+        del manifest["members"][name]
+    manifest["schema"] = schema
+    contents["manifest.json"] = json.dumps(manifest).encode()
+    done = restore(empty, _write(tmp_path / "old.tar", contents))
+    assert done.entries == manifest["journal"]["sequence"]
+    assert empty.cases().total == 2
+    assert empty.placed() == {}
+    assert empty.seed_plans("a") == []
+
+
+@pytest.mark.parametrize("schema", ["0000", "9999", "", None, ["0001"], 1])
+def test_an_archive_of_an_unknown_schema_is_refused(empty, archive, tmp_path, schema):
+    contents = _contents(archive)
+    manifest = {**json.loads(contents["manifest.json"]), "schema": schema}
+    contents["manifest.json"] = json.dumps(manifest).encode()
+    _require_refused(empty, _write(tmp_path / "odd.tar", contents), "restore it with that version")
+
+
 def test_a_missing_archive_is_told(empty, tmp_path):
     with pytest.raises(UsageError, match=r"missing\.tar"):
         restore(empty, tmp_path / "missing.tar")

@@ -43,8 +43,16 @@ TABLES: Final = (
 )
 """What an archive holds, each after the tables that it names rows of."""
 
+_SINCE: Final = {split_patients.name: "0002", seed_plans.name: "0003"}
+"""Revisions of the schema that brought a table; so far they have changed no other."""
+
 _CHUNK: Final = 1000
 _LONGEST_LINE: Final = 64 * 1024**2
+
+
+def tables_of(revision: str) -> tuple[Table, ...]:
+    """The tables that an archive of a schema's revision holds; those of later ones are empty."""
+    return tuple(table for table in TABLES if _SINCE.get(table.name, "") <= revision)
 
 
 def lines_of(connection: Connection, table: Table) -> Iterator[bytes]:

@@ -54,14 +54,18 @@ def newest_revision() -> str:
     return str(ScriptDirectory(str(_FOLDER)).get_current_head())
 
 
+def known_revisions() -> frozenset[str]:
+    """All revisions of the schema up to this program's."""
+    return frozenset(s.revision for s in ScriptDirectory(str(_FOLDER)).walk_revisions())
+
+
 def revisions(connection: Connection) -> list[str]:
     """The schema's revision of a database; empty where there is none."""
     return list(MigrationContext.configure(connection).get_current_heads())
 
 
 def _require_known(present: Collection[str], name: str) -> None:
-    known = {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
-    unknown = set(present) - known
+    unknown = set(present) - known_revisions()
     if unknown:
         message = (
             f"{name}: its schema {', '.join(sorted(unknown))} was made by a newer version of this "

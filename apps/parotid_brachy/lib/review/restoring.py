@@ -17,8 +17,8 @@ from parotid_brachy.lib.errors import InputRefusedError, UsageError
 from parotid_brachy.lib.review import journal, queries, rows
 from parotid_brachy.lib.review.archive import FORMAT, MANIFEST, file_name, rows_name
 from parotid_brachy.lib.review.archive_file import Member, members
-from parotid_brachy.lib.review.archive_rows import TABLES, insert_lines, rows_of
-from parotid_brachy.lib.review.migrating import newest_revision
+from parotid_brachy.lib.review.archive_rows import insert_lines, rows_of, tables_of
+from parotid_brachy.lib.review.migrating import known_revisions
 from parotid_brachy.lib.review.objects import checked_file
 from parotid_brachy.lib.review.records import StoredFile
 from parotid_brachy.lib.review.schema import cases, journal_head, notes, objects
@@ -73,7 +73,7 @@ def _restore(store: VersionStore, writing: Writing, found: Iterator[Member]) -> 
     manifest = _manifest(found)
     with contextlib.ExitStack() as stack:
         spools = {}
-        for table in TABLES:
+        for table in tables_of(manifest["schema"]):
             spool = stack.enter_context(tempfile.TemporaryFile(dir=store.folder))
             name = rows_name(table.name)
             _spool(_next(found, name), manifest["members"].get(name), spool)
@@ -85,7 +85,7 @@ def _restore(store: VersionStore, writing: Writing, found: Iterator[Member]) -> 
         _put_files(writing, found, dict(expected))
         with store.database.writing() as connection:
             _require_empty(connection, store)
-            _fill(connection, spools, manifest["journal"])
+            _fill(connection, spools, manifest)
         writing.unclaimed.clear()
     return Restored(len(expected), manifest["journal"]["sequence"])
 
@@ -116,14 +116,15 @@ def _manifest(found: Iterator[Member]) -> dict[str, Any]:
         made_by = (manifest["format"], manifest["schema"])
         head = manifest["journal"]
         is_plain = (
-            isinstance(manifest["members"], dict)
+            isinstance(manifest["schema"], str)
+            and isinstance(manifest["members"], dict)
             and type(head["sequence"]) is int
             and isinstance(head["hash"], str)
         )
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         message = f"the archive's {MANIFEST}: cannot be read ({type(error).__name__})"
         raise InputRefusedError(message) from error
-    if made_by != (FORMAT, newest_revision()) or not is_plain:
+    if not (is_plain and made_by[0] == FORMAT and made_by[1] in known_revisions()):
         message = (
             f"the archive was written as {str(made_by)[:100]} by version "
             f"{str(manifest.get('program'))[:40]} of this program; restore it with that version"
@@ -160,14 +161,17 @@ def _put_files(writing: Writing, found: Iterator[Member], missing: dict[str, Sto
         raise InputRefusedError(message)
 
 
-def _fill(connection: Connection, spools: Mapping[str, IO[bytes]], head: Mapping[str, Any]) -> None:
+def _fill(
+    connection: Connection, spools: Mapping[str, IO[bytes]], manifest: Mapping[str, Any]
+) -> None:
     """Puts all rows in and reads them back as what they stand for.
 
     Raises:
         InputRefusedError: they make no whole store.
     """
+    head = manifest["journal"]
     try:
-        for table in TABLES:
+        for table in tables_of(manifest["schema"]):
             spools[table.name].seek(0)
             insert_lines(connection, table, spools[table.name])
         connection.execute(
