@@ -97,6 +97,23 @@ def test_every_score_of_every_method_is_written(cohort):
     assert float(shifted["reference_ml"]) == pytest.approx(800 * GRID.voxel_ml)
 
 
+def test_both_definitions_of_the_95hd_and_both_tolerances_are_written(cohort):
+    assert evaluate(cohort) == 0
+    rows = rows_of(cohort, "surface_metrics.csv")
+    assert list(rows[0])[4:] == [
+        "hd95_mm",
+        "hd95_pooled_mm",
+        "assd_mm",
+        "surface_dsc_1mm",
+        "surface_dsc_2mm",
+    ]
+    shifted = [r for r in rows if (r["method"], r["case"]) == ("one", "case 0")]
+    for row in shifted:
+        assert 0 < float(row["hd95_pooled_mm"]) <= float(row["hd95_mm"])
+        assert float(row["surface_dsc_1mm"]) <= float(row["surface_dsc_2mm"])
+    assert "both directions&#x27; distances together" in page_of(cohort)
+
+
 def test_several_processes_write_the_same_tables(cohort):
     assert evaluate(cohort) == 0
     alone = (cohort / "out" / "metrics.csv").read_bytes()

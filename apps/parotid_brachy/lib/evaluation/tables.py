@@ -24,6 +24,14 @@ METRICS = (
     "recall",
 )
 """What is compared between methods."""
+SURFACE_METRICS = (
+    "hd95_mm",
+    "hd95_pooled_mm",
+    "assd_mm",
+    "surface_dsc_1mm",
+    "surface_dsc_2mm",
+)
+"""Every surface metric, both definitions of the 95HD and both tolerances."""
 _VALUES = (*METRICS, "reference_ml", "prediction_ml")
 
 Value = float | None
@@ -146,14 +154,23 @@ def run_tests(table: ScoreTable) -> list[TestRow]:
 
 def metrics_csv(table: ScoreTable) -> bytes:
     """Every score, a line each; what does not apply is empty."""
-    lines: list[Sequence[object]] = [("method", "case", "structure", "status", *_VALUES)]
+    return _scores_csv(table, _VALUES)
+
+
+def surface_metrics_csv(table: ScoreTable) -> bytes:
+    """Every surface metric, a line for each score, as :func:`metrics_csv` writes them."""
+    return _scores_csv(table, SURFACE_METRICS)
+
+
+def _scores_csv(table: ScoreTable, names: Sequence[str]) -> bytes:
+    lines: list[Sequence[object]] = [("method", "case", "structure", "status", *names)]
     lines.extend(
         (
             row.method,
             row.case,
             row.structure.name,
             row.metrics.status.value,
-            *(_written(_number(row, name)) for name in _VALUES),
+            *(_written(_number(row, name)) for name in names),
         )
         for row in table.rows
     )

@@ -13,7 +13,13 @@ from parotid_brachy.lib.errors import NotFoundError, ParotidBrachyError, UsageEr
 from parotid_brachy.lib.evaluation.case_scores import ScoreRow, score_cases
 from parotid_brachy.lib.evaluation.cohort import Cohort, CohortCase, Problem, with_misses
 from parotid_brachy.lib.evaluation.metrics import ReachCut
-from parotid_brachy.lib.evaluation.tables import ScoreTable, metrics_csv, run_tests, tests_csv
+from parotid_brachy.lib.evaluation.tables import (
+    ScoreTable,
+    metrics_csv,
+    run_tests,
+    surface_metrics_csv,
+    tests_csv,
+)
 from parotid_brachy.lib.imaging.atomic import write_atomically
 from parotid_brachy.lib.imaging.files import read_label_map, read_volume
 from parotid_brachy.lib.report.box_plots import draw_box_plots
@@ -106,6 +112,7 @@ def write_evaluation(
     try:
         # The report goes last: while it is an earlier run's, so is what it shows.
         write_atomically(output / "metrics.csv", metrics_csv(table))
+        write_atomically(output / "surface_metrics.csv", surface_metrics_csv(table))
         write_atomically(output / "tests.csv", tests_csv(tests))
         _replace_figures(output / "figures", [*box_plots, *panels])
         write_atomically(output / REPORT, page.encode())

@@ -11,14 +11,22 @@ from typing import Final
 from parotid_brachy.lib.anatomy import GLAND, SKIN
 from parotid_brachy.lib.evaluation.cohort import Problem
 from parotid_brachy.lib.evaluation.published import CITATION, TWO_STEP_DSC
-from parotid_brachy.lib.evaluation.tables import METRICS, Cell, ScoreTable, TestRow
+from parotid_brachy.lib.evaluation.tables import (
+    METRICS,
+    SURFACE_METRICS,
+    Cell,
+    ScoreTable,
+    TestRow,
+)
 
 TITLES: Final = {
     "dsc": "Dice similarity coefficient (DSC)",
     "jaccard": "Jaccard index",
-    "hd95_mm": "95th percentile Hausdorff distance (95HD), mm",
+    "hd95_mm": "95th percentile Hausdorff distance (95HD, larger of both directions), mm",
+    "hd95_pooled_mm": "95th percentile of both directions' distances together, mm",
     "assd_mm": "Average symmetric surface distance, mm",
     "surface_dsc_1mm": "Surface DSC at 1 mm",
+    "surface_dsc_2mm": "Surface DSC at 2 mm",
     "precision": "Precision",
     "recall": "Recall",
 }
@@ -179,7 +187,7 @@ def _legend(table: ScoreTable) -> str:
 def _all_metrics(table: ScoreTable, tests: Sequence[TestRow]) -> list[str]:
     parts = ["<h2>All metrics</h2>"]
     titles = [structure.title for structure in table.structures]
-    for metric in METRICS[1:]:
+    for metric in dict.fromkeys((*METRICS[1:], *SURFACE_METRICS)):
         lines = [
             f"<td>{escape(method)}</td>{_metric_cells(table, tests, method, metric)}"
             for method in table.methods
