@@ -78,3 +78,8 @@ def test_scores_of_a_process_of_its_own_decide_the_next_case(server):
     )
     assert wrong.status_code == 400
     assert "again" in wrong.text
+
+    # Python looks for modules in a bundle's path, and begins with what it finds there.
+    wrong = sofia.post(f"{server.url}/scoring/agreement", json={"bundle_path": "/tmp"}, timeout=30)
+    assert wrong.status_code == 400
+    assert "bundle_path" in wrong.text

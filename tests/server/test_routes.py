@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from parotid_brachy.lib.errors import UsageError
-from parotid_brachy.lib.server import refusals
+from parotid_brachy.lib.server import refusals, routes
 from parotid_brachy.lib.server.routes import check_arguments, off_the_event_loop
 
 
@@ -70,6 +70,21 @@ def test_a_label_upload_is_not_taken_for_a_label_id():
     check_arguments({"label": object()})
     with pytest.raises(UsageError):
         check_arguments({"label": "/etc/passwd"})
+
+
+def test_options_cannot_name_another_task_than_the_address(monkeypatch):
+    monkeypatch.setattr(routes, "check_task", lambda name, kind: None)
+    begun = []
+    run = off_the_event_loop(
+        lambda method, params=None: begun.append(params), ("method", "scoring")
+    )
+    run(method="agreement", params={"method": "agreement"})
+    run(method="agreement")
+    with pytest.raises(UsageError, match="'appearance' is not 'agreement'"):
+        run(method="agreement", params={"method": "appearance"})
+    with pytest.raises(UsageError, match="bundle_path"):
+        run(method="agreement", params={"bundle_path": "/tmp/modules.zip"})
+    assert begun == [{"method": "agreement"}, None]
 
 
 def test_an_endpoint_that_awaits_is_not_run_in_a_thread():

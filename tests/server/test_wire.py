@@ -3,6 +3,7 @@ import pytest
 from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.server.wire import (
     check_options,
+    check_task_options,
     checked_id,
     checked_session_id,
     checked_tag,
@@ -79,7 +80,8 @@ def test_json_with_any_text_is_taken():
     [
         {"train_ds": "/etc"}, {"image": "x"}, {"model_dir": "x"}, {"label_tag": "../x"},
         {"label_tag": ["final"]}, {"name": "../x"}, {"two_step": {"output_dir": "/tmp"}},
-        {"a": {"b": {"name": "/x"}}},
+        {"a": {"b": {"name": "/x"}}}, {"bundle_path": "/tmp/x.zip"}, {"gpus": 5},
+        {"expected_edit": {"bundle_path": "/tmp"}}, {"gpus": "0\0"}, {"gpus": "0;x"},
     ],
 )  # fmt: skip
 def test_options_do_not_choose_files_of_the_servers(options):
@@ -91,6 +93,21 @@ def test_ordinary_options_pass():
     check_options(
         {"side": "left", "label_tag": "original", "image": None, "two_step": {"name": "a"}}
     )
+
+
+@pytest.mark.parametrize(
+    "gpus", [None, "", "all", "0", "0,1", "GPU-8932f937-d72c", "MIG-GPU-a/1/0"]
+)
+def test_devices_may_be_chosen(gpus):
+    check_options({"gpus": gpus})
+
+
+def test_options_that_no_process_can_be_given_are_refused():
+    check_task_options({"images": ["case"] * 1000})
+    with pytest.raises(UsageError, match="100000"):
+        check_task_options({"images": ["case"] * 20_000})
+    with pytest.raises(UsageError, match="bundle_path"):
+        check_task_options({"bundle_path": "/tmp"})
 
 
 def test_empty_text_is_an_empty_object():

@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from monailabel.endpoints import batch_infer, datastore, info, model, scoring
 
+from parotid_brachy.lib.errors import UsageError
 from parotid_brachy.lib.server import (
     agreement_routes,
     dose_routes,
@@ -34,7 +35,13 @@ from parotid_brachy.lib.server import (
 )
 from parotid_brachy.lib.server.authorisation import ROUTES
 from parotid_brachy.lib.server.named_tasks import check_task
-from parotid_brachy.lib.server.wire import check_options, checked_id, checked_tag, json_object
+from parotid_brachy.lib.server.wire import (
+    check_options,
+    check_task_options,
+    checked_id,
+    checked_tag,
+    json_object,
+)
 
 # Modules of the framework whose routes are taken over, where none of ours has their address.
 _TAKEN_OVER: Final = (info, model, batch_infer, scoring, datastore)
@@ -126,6 +133,7 @@ def off_the_event_loop(
         check_arguments(arguments)
         if named_task is not None:
             argument, kind = named_task
+            _require_the_same(argument, arguments)
             check_task(arguments.get(argument), kind)
         result = endpoint(**arguments)
         return _finished(result) if inspect.iscoroutine(result) else result
@@ -145,7 +153,8 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     """
     for name, value in arguments.items():
         if name in _JSON and isinstance(value, dict):
-            check_options(value)
+            check = check_task_options if name == "params" else check_options
+            check(value)
         if not isinstance(value, str) or not value:
             continue
         if name in _IDS:
@@ -154,6 +163,21 @@ def check_arguments(arguments: dict[str, Any]) -> None:
             checked_tag(value)
         elif name in _JSON:
             json_object(value, what=name)
+
+
+def _require_the_same(argument: str, arguments: dict[str, Any]) -> None:
+    """Refuses options that name another task than the address: the framework would take theirs.
+
+    Raises:
+        UsageError: naming both.
+    """
+    options, named = arguments.get("params"), arguments.get(argument)
+    if not isinstance(options, dict) or not isinstance(named, str):
+        return
+    if options.get(argument, named) != named:
+        other = str(options[argument])[:60]
+        message = f"option {argument}: {other!r} is not {named!r}, which the address names"
+        raise UsageError(message)
 
 
 def _finished(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -16,10 +16,16 @@ from parotid_brachy.lib.review.tag_names import correction_number
 _SESSION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHOWN: Final = 60
 # Options of the framework's tasks with which a client would choose a file of the server's.
+# ("bundle_path" would be searched for Python modules).
 _SERVERS_OWN: Final = frozenset(
-    {"app_dir", "data_dir", "dataset", "file", "image", "label", "label_dir", "model_dir"}
+    {"app_dir", "bundle_path", "data_dir", "dataset", "file", "image", "label", "label_dir"}
+    | {"model_dir"}
     | {"output_dir", "path", "pretrained_path", "studies", "train_ds", "val_ds"}
 )
+_DEVICES: Final = re.compile(r"[A-Za-z0-9,/-]{0,400}")
+"""What CUDA_VISIBLE_DEVICES can be."""
+_LONGEST_OPTIONS: Final = 100_000
+"""Characters that a task's process can be given; Linux takes 128 KiB for one argument."""
 
 
 def checked_id(value: str, *, what: str) -> str:
@@ -79,8 +85,32 @@ def check_options(options: Mapping[str, Any]) -> None:
             checked_tag(value if isinstance(value, str) else str(value))
         elif key == "name":
             checked_id(str(value), what="option name")
+        elif key == "gpus" and value is not None:
+            _check_devices(value)
         elif isinstance(value, Mapping):
             check_options(value)
+
+
+def check_task_options(options: Mapping[str, Any]) -> None:
+    """Refuses options with which a task's own process could not be started, or not safely.
+
+    Args:
+        options: as a client sends them; the framework gives them to the process as one argument.
+
+    Raises:
+        UsageError: naming the option, or because there are too many.
+    """
+    check_options(options)
+    if len(json.dumps(options)) > _LONGEST_OPTIONS:
+        message = f"a task's options have up to {_LONGEST_OPTIONS} characters as JSON"
+        raise UsageError(message)
+
+
+def _check_devices(value: object) -> None:
+    # The framework puts it into its process's environment as it is.
+    if not isinstance(value, str) or not _DEVICES.fullmatch(value):
+        message = f"option gpus: {str(value)[:_SHOWN]!r} names none; give 'all', or '0,1'"
+        raise UsageError(message)
 
 
 def json_object(text: str, *, what: str) -> dict[str, Any]:
