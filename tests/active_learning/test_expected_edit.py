@@ -45,6 +45,14 @@ def test_what_two_structures_exchange_counts_once_in_all_and_for_each_of_them():
     assert found.ml_by_structure[SKIN] == pytest.approx(32 * VOXEL_ML)
 
 
+def test_of_members_only_what_the_contours_are_about_counts():
+    members = [box(SKIN.value, 2, 4), box(GLAND.value, 2, 4)]
+    found = expected_edit(box(GLAND.value, 2, 4), members, GRID, [GLAND])
+    assert found.ml == pytest.approx(32 / 2 * VOXEL_ML)
+    assert found.ml_by_structure[SKIN] == 0.0
+    assert members[0].max() == SKIN.value, "the maps stay as they are"
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_it_is_what_counting_voxel_by_voxel_gives(seed, count):

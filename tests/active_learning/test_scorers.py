@@ -75,6 +75,26 @@ def test_a_case_is_described_round_its_contoured_gland():
     assert contoured[3] == 1.0
 
 
+def test_where_nothing_is_contoured_and_no_gland_is_found_no_edit_is_told():
+    scorer = ExpectedEditScorer(Proposing(lambda volume, _: np.zeros(volume.grid.shape_kji)), "m")
+    assert scorer.score(at_hand())["expected_edit_ml"] is None, "not 0 ml: all is to be contoured"
+    assert scorer.score(at_hand(heads_map()))["expected_edit_ml"] is None
+    ml = 6 * 6 * 6 * GRID.voxel_ml
+    assert scorer.score(at_hand(GLAND_AND_SKIN))["expected_edit_ml"] == pytest.approx(ml, abs=1e-3)
+
+
+def test_of_two_contoured_glands_the_one_on_the_side_is_looked_at():
+    middle = GRID.size_ijk[0] // 2
+    both = heads_map(parotid_gland=(middle + 6, middle + 9))
+    both[:, :, middle - 9 : middle - 6] = both[:, :, middle + 6 : middle + 9]
+    propose = Proposing(lambda *_: heads_map())
+    scorer = AppearanceScorer(propose, described, "organs/1")
+    left = scorer.score(at_hand(both, side=Side.LEFT))["vector"]
+    right = scorer.score(at_hand(both, side=Side.RIGHT))["vector"]
+    assert left[0] - right[0] == pytest.approx(15 * GRID.spacing_mm[0])
+    assert propose.asked == [], "side and gland are known: there is nothing to propose"
+
+
 def test_a_recorded_side_counts_more_than_a_proposed_one():
     propose = Proposing(lambda *_: GLAND_AND_SKIN, Side.LEFT)
     vector = AppearanceScorer(propose, described, "organs/1").score(at_hand(side=Side.RIGHT))

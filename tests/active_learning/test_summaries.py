@@ -28,6 +28,11 @@ def test_edits_are_listed_from_the_largest():
     assert list(found["expected_edit_ml"].items()) == [("b", 3.0), ("a", 1.0)]
 
 
+def test_cases_without_any_gland_are_named_apart_from_those_that_need_no_edit():
+    found = edit_summary(scores(a={"expected_edit_ml": None}, b={"expected_edit_ml": 0.0}))
+    assert found == {"expected_edit_ml": {"b": 0.0}, "no_gland_found": ["a"]}
+
+
 def test_descriptions_are_counted_by_model():
     found = appearance_summary({**scores("x", a={}), **scores("y", b={}, c={})})
     assert found == {"described": {"x": 1, "y": 2}}

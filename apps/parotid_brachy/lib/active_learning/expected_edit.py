@@ -11,7 +11,7 @@ mirroring a half head shows the networks an anatomy that does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -105,13 +105,19 @@ def ensemble(
     return [first.labels, *(propose(posed(volume, pose), known).labels for pose in poses)]
 
 
-def expected_edit(contours: Labels, members: Sequence[Labels], grid: Grid) -> ExpectedEdit:
+def expected_edit(
+    contours: Labels,
+    members: Sequence[Labels],
+    grid: Grid,
+    structures: Collection[Structure] = STRUCTURES,
+) -> ExpectedEdit:
     """Compares contours with an ensemble's maps.
 
     Args:
         contours: the map at hand, shape ``grid.shape_kji``.
         members: at least one map of the same shape.
         grid: of the CT.
+        structures: what the contours are about; of members, others count as background.
 
     Raises:
         GeometryError: a map has another shape, or there is no member.
@@ -122,8 +128,12 @@ def expected_edit(contours: Labels, members: Sequence[Labels], grid: Grid) -> Ex
         raise GeometryError(message)
     # How often two values meet where maps differ tells of all structures in one pass.
     pairs = np.zeros((256, 256))
+    counted = np.zeros(256, dtype=np.uint8)
+    values = [structure.value for structure in structures]
+    counted[values] = values
     for member in members:
-        for own, other in zip(contours, member, strict=True):  # slab by slab, to save memory
+        for own, whole in zip(contours, member, strict=True):  # slab by slab, to save memory
+            other = counted[whole]
             differs = own != other
             np.add.at(pairs, (own[differs], other[differs]), 1)
     pairs *= grid.voxel_ml / len(members)

@@ -19,6 +19,7 @@ from parotid_brachy.lib.active_learning.expected_edit import (
 from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side, structure_named
 from parotid_brachy.lib.errors import GlandNotFoundError
 from parotid_brachy.lib.evaluation.metrics import score_structures
+from parotid_brachy.lib.imaging.half_head import find_midplane, labels_of_side
 from parotid_brachy.lib.imaging.roi import Box
 from parotid_brachy.lib.imaging.volume import Volume
 from parotid_brachy.lib.review.next_case import TO_CONTOUR, TO_REVIEW
@@ -97,16 +98,19 @@ class ExpectedEditScorer:
         self._poses = poses
 
     def score(self, case: CaseAtHand) -> dict[str, Any]:
-        """``expected_edit_ml``, by structure too, and how many members there were."""
+        """``expected_edit_ml``, by structure too, and how many members there were.
+
+        Where nothing is contoured and no member finds a gland, it is None: everything is to be
+        contoured, and how much that is nobody knows.
+        """
         members = ensemble(case.volume, self._propose, case.side, self._poses)
         contours = members[0] if case.contours is None else case.contours
-        if case.contoured:
-            # What a reader has not contoured yet is not what he or she would have to change.
-            values = [structure_named(name).value for name in case.contoured]
-            members = [np.where(np.isin(one, values), one, np.uint8(0)) for one in members]
-        found = expected_edit(contours, members, case.volume.grid)
+        # What a reader has not contoured yet is not what he or she would have to change.
+        about = [structure_named(name) for name in case.contoured] or STRUCTURES
+        found = expected_edit(contours, members, case.volume.grid, about)
+        is_empty = not contours.any() and not any((one == GLAND.value).any() for one in members)
         return {
-            "expected_edit_ml": round(found.ml, _DIGITS),
+            "expected_edit_ml": None if is_empty else round(found.ml, _DIGITS),
             "by_structure_ml": {
                 structure.name: round(ml, _DIGITS)
                 for structure, ml in found.ml_by_structure.items()
@@ -146,11 +150,15 @@ class AppearanceScorer:
         Raises:
             GlandNotFoundError: neither contours nor models have a gland to look round.
         """
-        proposed = self._propose(case.volume, case.side)
-        gland = None if case.contours is None else np.asarray(case.contours == GLAND.value)
+        side, gland, proposed = case.side, None, None
+        if side is None:
+            proposed = self._propose(case.volume, None)
+            side = Side(proposed.report.side) if proposed.report.side else None
+        if side is not None and case.contours is not None:
+            gland = _gland_on_side(case.contours, case.volume, side)
         if gland is None or not gland.any():
+            proposed = proposed or self._propose(case.volume, side)
             gland = np.asarray(proposed.labels == GLAND.value)
-        side = case.side or (Side(proposed.report.side) if proposed.report.side else None)
         if not gland.any() or side is None:
             message = f"{case.volume.case}: no gland, round which the case could be described"
             raise GlandNotFoundError(message)
@@ -158,11 +166,22 @@ class AppearanceScorer:
         return {"vector": [float(f"{value:.5g}") for value in vector.tolist()]}
 
 
+def _gland_on_side(contours: NDArray[np.uint8], volume: Volume, side: Side) -> NDArray[np.bool_]:
+    """The contoured gland; of one on each side, whose middle is the spine, that of the side."""
+    gland = np.where(contours == GLAND.value, contours, np.uint8(0))
+    midplane = find_midplane(volume)
+    if midplane.is_believed:
+        own = labels_of_side(gland, volume.grid, midplane, side)
+        gland = own if own.any() else gland
+    return np.asarray(gland > 0)
+
+
 class ModelQualityScorer:
     """How near the serving models come to contours that are approved.
 
     Args:
-        propose: labels a volume with the models that serve.
+        propose: labels a volume with the models that serve, also beyond reach of the gland that
+            they find: the cut is at the approved one.
         made_by: their versions.
         seen: cases that they were trained on, which would flatter them.
     """

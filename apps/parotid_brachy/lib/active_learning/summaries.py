@@ -11,11 +11,19 @@ from parotid_brachy.lib.anatomy import STRUCTURES
 from parotid_brachy.lib.evaluation.metrics import Status
 
 
+def is_without_gland(score: CaseScore) -> bool:
+    """Whether an expected edit says that nothing is contoured and the models find no gland."""
+    return score.values.get("expected_edit_ml", ...) is None
+
+
 def edit_summary(scores: Mapping[str, CaseScore]) -> dict[str, Any]:
-    """Expected edit in ml by case, the largest first."""
+    """Expected edit in ml by case, the largest first; and where models find no gland at all."""
     ml = {case: score.values.get("expected_edit_ml") for case, score in scores.items()}
     known = [(case, value) for case, value in ml.items() if isinstance(value, int | float)]
-    return {"expected_edit_ml": dict(sorted(known, key=lambda one: (-one[1], one[0])))}
+    return {
+        "expected_edit_ml": dict(sorted(known, key=lambda one: (-one[1], one[0]))),
+        "no_gland_found": sorted(case for case, score in scores.items() if is_without_gland(score)),
+    }
 
 
 def appearance_summary(scores: Mapping[str, CaseScore]) -> dict[str, Any]:
