@@ -1,3 +1,4 @@
+import os
 import threading
 
 import numpy as np
@@ -96,6 +97,51 @@ def test_a_score_of_the_image_outlasts_new_contours(desk, scores):
     run(desk, scores, scorer)
     draft(desk, "b")
     assert run(desk, scores, scorer).scored == 0
+
+
+@pytest.mark.parametrize("is_about_contours", [True, False])
+def test_another_image_or_side_makes_a_score_an_old_one(desk, scores, is_about_contours):
+    scorer = Noting()
+    scorer.is_about_contours = is_about_contours
+    run(desk, scores, scorer)
+    desk.store.keep_image_info("b", {"facts": {"side": "right"}})
+    scorer.given.clear()
+    assert run(desk, scores, scorer).scored == 1
+    assert list(scorer.given) == ["b"]
+    os.utime(desk.folder / "c.nii.gz", (0, 0))  # put there anew
+    scorer.given.clear()
+    assert run(desk, scores, scorer).scored == 1
+    assert list(scorer.given) == ["c"]
+
+
+def test_an_image_that_is_not_fetched_is_the_one_that_it_was(desk, scores, monkeypatch):
+    run(desk, scores, Noting())
+    monkeypatch.setattr(desk.images, "place_of", lambda case: desk.folder / "not fetched")
+    assert run(desk, scores, Noting()).current == 3
+
+
+def test_what_came_during_a_run_counts(desk, scores):
+    def meanwhile(done, total):
+        if done == 1:
+            draft(desk, "b")
+            desk.workflow.set_consensus("c", SENIOR, is_consensus=True)
+
+    scorer = Noting()
+    assert run(desk, scores, scorer, on_case=meanwhile).scored == 2
+    assert scorer.given["b"].contours is not None
+    assert scores.find("noting", "b").version == 1
+    assert "c" not in scorer.given
+
+
+def test_two_runs_at_once_share_the_work(desk, scores):
+    other = Noting()
+
+    def meanwhile(done, total):
+        if done == 1:
+            run(desk, scores, other)
+
+    first = run(desk, scores, Noting(), on_case=meanwhile)
+    assert (first.scored, first.current, sorted(other.given)) == (1, 2, ["b", "c"])
 
 
 def test_all_are_scored_again_when_asked_for(desk, scores):

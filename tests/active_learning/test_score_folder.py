@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -24,6 +25,16 @@ def test_what_is_kept_is_found_again_as_it_was(scores):
     scores.keep("expected_edit", SCORE)
     assert scores.find("expected_edit", SCORE.case) == SCORE
     assert scores.all_of("expected_edit") == {SCORE.case: SCORE}
+
+
+def test_what_it_was_found_out_from_is_kept_and_older_scores_do_not_say(scores):
+    known = replace(SCORE, image="12 34", side="left")
+    scores.keep("expected_edit", known)
+    assert scores.find("expected_edit", SCORE.case) == known
+    path = scores.folder / "expected_edit" / f"{SCORE.case}.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({key: told[key] for key in told if key not in {"image", "side"}}))
+    assert scores.find("expected_edit", SCORE.case) == SCORE
 
 
 def test_methods_and_cases_are_kept_apart(scores):

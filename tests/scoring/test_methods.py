@@ -5,7 +5,7 @@ from tests.review.studies import ANNA, GRID, SENIOR, label_map, sent, write_head
 from tests.segmentation.versions import untrained_registry
 
 from parotid_brachy.lib.active_learning.scorers import APPEARANCE, EXPECTED_EDIT, MODEL_QUALITY
-from parotid_brachy.lib.anatomy import GLAND, STRUCTURES
+from parotid_brachy.lib.anatomy import GLAND, STRUCTURES, Side
 from parotid_brachy.lib.datastore.studies import Studies
 from parotid_brachy.lib.errors import NotFoundError, UsageError
 from parotid_brachy.lib.infers.catalogue import warm_models
@@ -15,6 +15,7 @@ from parotid_brachy.lib.review.reviewing import Review
 from parotid_brachy.lib.scoring.methods import AGREEMENT, scoring_methods
 from parotid_brachy.lib.scoring.serving import ServingModels
 from parotid_brachy.lib.segmentation.registry import Registry
+from parotid_brachy.lib.segmentation.two_step import TwoStep, TwoStepOptions
 
 CASES = ("case_a", "case_b", "case_c")
 
@@ -62,10 +63,39 @@ def test_the_serving_models_score_what_waits(methods, studies, models):
     approve(studies, "case_a")
     found = methods[EXPECTED_EDIT]({"method": EXPECTED_EDIT}, studies)
     assert (found["scored"], found["refused"]) == (2, {})
-    assert set(found["expected_edit_ml"]) == {"case_b", "case_c"}
+    # Nobody has contoured them, and untrained models find nothing.
+    assert found["no_gland_found"] == ["case_b", "case_c"]
+    assert found["expected_edit_ml"] == {}
     champion = Registry(models).versions()[0]
     assert champion.name in found["models"]
     assert methods[EXPECTED_EDIT]({}, studies)["current"] == 2
+
+
+def test_a_consensus_case_is_in_no_result(methods, studies):
+    methods[EXPECTED_EDIT]({}, studies)
+    studies.workflow.set_consensus("case_b", SENIOR, is_consensus=True)
+    (studies.folder / "case_c.nii.gz").unlink()
+    found = methods[EXPECTED_EDIT]({}, studies)
+    assert (found["current"], found["no_gland_found"]) == (1, ["case_a"])
+
+
+def test_quality_is_cut_at_the_approved_gland_and_at_no_other(models, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TwoStep, "run", lambda self, volume, options: asked.append(options))
+    serving = ServingModels(warm_models(models))
+    for scorer in (serving.model_quality(), serving.expected_edit()):
+        scorer._propose(None, Side.LEFT)
+    assert asked == [
+        TwoStepOptions(side=Side.LEFT, keep_beyond_reach=True),
+        TwoStepOptions(side=Side.LEFT),
+    ]
+
+
+def test_what_serves_is_known_by_the_same_names_that_scores_are_made_by(models, tmp_path):
+    serving = ServingModels(warm_models(models))
+    for scorer in (serving.expected_edit(), serving.appearance(), serving.model_quality()):
+        assert serving.made_by(scorer.method) == scorer.made_by
+    assert ServingModels(warm_models(tmp_path / "none")).made_by(APPEARANCE) is None
 
 
 def test_cases_are_described_whatever_their_state(methods, studies):

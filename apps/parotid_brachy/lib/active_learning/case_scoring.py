@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -55,7 +55,10 @@ def score_cases(
 ) -> Scored:
     """Scores every case that a scorer is for and that has no current score.
 
-    Ended in the middle, it goes on where it was: what is scored is kept.
+    Ended in the middle, it goes on where it was: what is scored is kept. A score is current while
+    models, contours, image and recorded side are those that it was found out with. Each case is
+    looked at when its turn comes, since a run takes hours: what readers have saved meanwhile
+    counts, and what another run has scored is not scored again.
 
     Args:
         store: of the cases; consensus cases are left alone.
@@ -69,30 +72,24 @@ def score_cases(
     Raises:
         StoreFullError: a score could not be kept.
     """
-    cases = [
-        one
-        for one in store.overview()
-        if one.case.state in scorer.states
-        and not one.case.is_consensus
-        and one.case.id not in scorer.passed_over
-    ]
-    known = scores.all_of(scorer.method)
+    cases = [one.case.id for one in store.overview() if _is_for(scorer, one)]
     scored, current, refused = 0, 0, {}
-    for number, one in enumerate(cases):
-        case, version = one.case.id, contours_of(store, one)
-        if version is None and scorer.needs_contours:
-            continue
-        about = version.number if version is not None and scorer.is_about_contours else None
-        kept = known.get(case)
-        if not again and kept and (kept.made_by, kept.version) == (scorer.made_by, about):
-            current += 1
-        else:
+    for number, case in enumerate(cases):
+        one = next((now for now in store.overview(case) if _is_for(scorer, now)), None)
+        version = None if one is None else contours_of(store, one)
+        if one is not None and (version is not None or not scorer.needs_contours):
             try:
-                with device:
-                    values = scorer.score(_at_hand(store, images, one, version))
-                at = datetime.now(timezone.utc)
-                scores.keep(scorer.method, CaseScore(case, scorer.made_by, about, at, values))
-                scored += 1
+                score = _score_to_be(images, scorer, one, version)
+                kept = None if again else scores.find(scorer.method, case)
+                if kept is not None and _is_current(kept, score):
+                    current += 1
+                else:
+                    at_hand = _at_hand(store, images, one, version)
+                    with device:
+                        values = scorer.score(at_hand)
+                    at = datetime.now(timezone.utc)
+                    scores.keep(scorer.method, replace(score, at=at, values=values))
+                    scored += 1
             except StoreFullError:
                 raise
             except (ParotidBrachyError, OSError) as error:
@@ -107,6 +104,15 @@ def score_cases(
     return Scored(scored, current, refused)
 
 
+def shown_scores(store: VersionStore, scores: ScoreFolder, method: str) -> dict[str, CaseScore]:
+    """What a method found out about the cases that are there, by case.
+
+    Of consensus cases nothing is shown: readers are not to learn of each other's contours.
+    """
+    shown = {one.case.id for one in store.overview() if not one.case.is_consensus}
+    return {case: score for case, score in scores.all_of(method).items() if case in shown}
+
+
 def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
     """The version that a case's next reader begins with: the approved one, else the newest."""
     if one.case.state is CaseState.APPROVED and one.case.approved_version is not None:
@@ -117,6 +123,48 @@ def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
 def newest_contours(one: CaseOverview) -> Version | None:
     """The newest version that clients see, a draft or a reader's; None: there is none."""
     return max(one.versions.values(), key=lambda version: version.number, default=None)
+
+
+def _is_for(scorer: Scorer, one: CaseOverview) -> bool:
+    return (
+        one.case.is_present
+        and one.case.state in scorer.states
+        and not one.case.is_consensus
+        and one.case.id not in scorer.passed_over
+    )
+
+
+def _score_to_be(
+    images: StudyImages, scorer: Scorer, one: CaseOverview, version: Version | None
+) -> CaseScore:
+    """A score without values yet: what it will be known to have been found out from."""
+    about = version.number if version is not None and scorer.is_about_contours else None
+    side = facts_of(one.case.image_info).side
+    return CaseScore(
+        one.case.id,
+        scorer.made_by,
+        about,
+        datetime.now(timezone.utc),
+        {},
+        _stamp(images, one.case.id),
+        None if side is None else side.value,
+    )
+
+
+def _is_current(kept: CaseScore, wanted: CaseScore) -> bool:
+    if (kept.made_by, kept.version, kept.side) != (wanted.made_by, wanted.version, wanted.side):
+        return False
+    # An archive's image that has not been fetched again is the one that it was.
+    return wanted.image in (None, kept.image)
+
+
+def _stamp(images: StudyImages, case: str) -> str | None:
+    """What an image's file is known by without reading it; None: it is not there (yet)."""
+    try:
+        status = images.place_of(case).stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _at_hand(

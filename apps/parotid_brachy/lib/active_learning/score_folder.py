@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _FORMAT: Final = "parotid-brachy case score 1"
 _ENDING: Final = ".json"
 _MOST_BYTES: Final = 1024**2
+_SEEN: Final = ("image", "side")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class CaseScore:
             the image, or about what the models would propose.
         at: when, in UTC.
         values: JSON values, whatever the method keeps.
+        image: what its image's file was known by; None: not known.
+        side: of the cancer, as it was recorded then; None: it was not.
     """
 
     case: str
@@ -42,6 +45,8 @@ class CaseScore:
     version: int | None
     at: datetime
     values: Mapping[str, Any]
+    image: str | None = None
+    side: str | None = None
 
 
 class ScoreFolder:
@@ -67,6 +72,8 @@ class ScoreFolder:
             "version": score.version,
             "at": score.at.isoformat(),
             "values": dict(score.values),
+            "image": score.image,
+            "side": score.side,
         }
         path = self._path(method, score.case)
         try:
@@ -120,4 +127,5 @@ def _read(path: Path, case: str) -> CaseScore:
     if at.tzinfo is None or not isinstance(values, dict):
         message = "its time or values are none"
         raise ValueError(message)
-    return CaseScore(told["case"], str(told["made_by"]), version, at, values)
+    image, side = (None if (text := told.get(name)) is None else str(text) for name in _SEEN)
+    return CaseScore(told["case"], str(told["made_by"]), version, at, values, image, side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parotid_brachy.lib.active_learning.expected_edit import Propose
 from parotid_brachy.lib.active_learning.scorers import (
+    APPEARANCE,
     AppearanceScorer,
     ExpectedEditScorer,
     ModelQualityScorer,
@@ -57,17 +58,30 @@ class ServingModels:
         """
         gland, organs = self._champions()
         seen = seen_cases(gland.version) | seen_cases(organs.version)
-        return ModelQualityScorer(_two_step(gland, organs), _names(gland, organs), seen)
+        propose = _two_step(gland, organs, keeps_beyond_reach=True)
+        return ModelQualityScorer(propose, _names(gland, organs), seen)
+
+    def made_by(self, method: str) -> str | None:
+        """What a score by the models that serve now is made by; None: none serve."""
+        names = [
+            f"{step.value}/{names[0]}"
+            for step in (Step.GLAND, Step.ORGANS_AT_RISK)
+            if (names := self._models.names(step))
+        ]
+        if len(names) < 2:
+            return None
+        return names[1] if method == APPEARANCE else ", ".join(names)
 
     def _champions(self) -> tuple[Model, Model]:
         return self._models.get(Step.GLAND, {}), self._models.get(Step.ORGANS_AT_RISK, {})
 
 
-def _two_step(gland: Model, organs: Model) -> Propose:
+def _two_step(gland: Model, organs: Model, *, keeps_beyond_reach: bool = False) -> Propose:
     steps = TwoStep(gland, organs)
 
     def propose(volume: Volume, side: Side | None) -> PreLabel:
-        return steps.run(volume, TwoStepOptions(side=side))
+        options = TwoStepOptions(side=side, keep_beyond_reach=keeps_beyond_reach)
+        return steps.run(volume, options)
 
     return propose
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from parotid_brachy.lib.active_learning.case_scoring import shown_scores
 from parotid_brachy.lib.active_learning.score_folder import CaseScore
 from parotid_brachy.lib.active_learning.scorers import APPEARANCE
 from parotid_brachy.lib.errors import NotFoundError
@@ -60,7 +61,6 @@ def scores(method: str) -> Scores:
         raise NotFoundError(message)
     store = studies()
     store.refresh()
-    present = {one.case.id for one in store.store.overview() if not one.case.is_consensus}
-    kept = {case: one for case, one in store.scores.all_of(method).items() if case in present}
+    kept = shown_scores(store.store, store.scores, method)
     rows = [ScoreRow.of(one, method) for one in kept.values()]
     return Scores(method=method, summary=summary(kept), cases=rows)
