@@ -103,7 +103,8 @@ class ParotidBrachyApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """How the next case to label is chosen."""
-        return {"random": RandomStrategy(), **ordered_strategies(), **scored_strategies()}
+        scored = scored_strategies(ServingModels(self._warm).made_by)
+        return {"random": RandomStrategy(), **ordered_strategies(), **scored}
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """What can be found out about the cases and the models."""

@@ -107,11 +107,41 @@ def test_nothing_approved_leaves_nothing_to_differ_from(desk):
     assert "no approved case" in offer.reason
 
 
+def test_a_case_in_which_the_models_find_no_gland_comes_first(desk):
+    offer = next_scored(desk.store.overview(), EDIT, edits(a=9.0, b=None))
+    assert (offer.case, offer.reason[:7]) == ("b", "nothing")
+
+
+def test_what_was_told_of_a_draft_does_not_rank_a_submission_before_those_that_were_scored(desk):
+    for case in ("a", "b"):
+        desk.workflow.save(case, sent(), ANNA)
+    offer = next_scored(desk.store.overview(), UNCERTAIN, {**edits(a=90.0), **edits(1, b=0.5)})
+    assert offer.case == "b"
+
+
 def test_vectors_of_an_older_model_are_not_compared_with_newer_ones(desk):
     approve(desk, "a")
     old = vectors("old", b=[900.0, 900.0])
     new = vectors("new", AT + timedelta(days=1), a=[0.0, 0.0], c=[1.0, 1.0], d=[0.0, 0.1])
     assert offered(desk, DIFFERENT, {**old, **new}) == "c"
+
+
+def test_while_cases_are_described_anew_the_version_that_has_described_most_decides(desk):
+    approve(desk, "a")
+    old = vectors("old", a=[0.0, 0.0], b=[9.0, 9.0], c=[1.0, 0.0])
+    new = vectors("new", AT + timedelta(days=1), d=[0.0, 0.1])
+    offer = next_scored(desk.store.overview(), DIFFERENT, {**old, **new}, "new")
+    assert offer.case == "b"
+    assert offer.reason.endswith("by models that serve no more")
+    offer = next_scored(desk.store.overview(), DIFFERENT, old, "old")
+    assert "serve no more" not in offer.reason
+
+
+def test_scores_of_cases_that_went_decide_nothing(desk):
+    approve(desk, "a")
+    gone = vectors("new", AT + timedelta(days=1), gone=[1.0], went=[2.0], lost=[3.0])
+    here = vectors("old", a=[0.0, 0.0], b=[9.0, 9.0])
+    assert offered(desk, DIFFERENT, {**gone, **here}) == "b"
 
 
 def test_values_that_make_no_sense_count_as_no_score(desk):
