@@ -170,6 +170,34 @@ def test_a_sheet_is_filled_in_imported_and_comes_back(study, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "comment",
+    [
+        "a\r=1+1",
+        "a\r\nb,c",
+        " =1+1",
+        "\n+1",
+        "\uff1d1",
+        "'so'",
+        " 'so'",
+        "\t-1",
+        '"a";=1',
+        "@x\x1b[1m",
+    ],
+)
+def test_no_text_of_a_grader_begins_a_cell_as_a_formula_and_all_come_back(study, tmp_path, comment):
+    item = study.orders[BERG][0]
+    Ledger(study).add(BERG, [Grade(item=item, structure="skin", grade=1, comment=comment)])
+    sheet = sheet_csv(study, BERG)
+    assert b"\r" not in sheet
+    (told,) = [row["comment"] for row in rows(sheet) if row["comment"]]
+    assert told.lstrip()[0] not in "=+-@\uff1d"
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(sheet)
+    (grade,) = read_sheet(path)
+    assert grade.comment == comment.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("item,structure\na,b\n", "no column grade"),

@@ -15,6 +15,8 @@ from parotid_brachy.lib.evaluation.grading.study import Study
 COLUMNS: Final = ("item", "structure", "grade", "reason", "comment")
 _NEEDED: Final = frozenset(COLUMNS[:3])
 _MOST_BYTES: Final = 64 * 2**20
+_FORMULAE: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20'")
+"""What a formula begins with, also in full width, and what keeps a text from being one."""
 
 
 def sheet_csv(study: Study, grader: str) -> bytes:
@@ -112,7 +114,9 @@ def _grade(cells: dict[str, str]) -> Grade | None:
 
 
 def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "'")) else text
+    # A carriage return that no quotes enclose ends a row, and begins one that may be a formula.
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith("\t") or text.lstrip().startswith(_FORMULAE) else text
 
 
 def _unplain(text: str) -> str:
