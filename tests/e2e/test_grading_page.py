@@ -191,6 +191,30 @@ def test_grades_are_not_saved_in_the_name_of_who_has_logged_in_meanwhile(page):
     page.until("#who", BERG)
 
 
+def test_a_key_that_is_held_down_grades_one_structure_and_saves_nothing(page):
+    def hold(key):
+        for repeat in (False, True, True):
+            page.browser.execute_script(
+                "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', "
+                "{key: arguments[0], repeat: arguments[1], bubbles: true, cancelable: true}))",
+                key,
+                repeat,
+            )
+
+    page.log_in(BERG)
+    page.open_study()
+    hold("2")
+    page.until("#left", "5 of 6 left")
+    prevented = page.browser.execute_script(
+        "const event = new KeyboardEvent('keydown', "
+        "{key: 'Enter', repeat: true, bubbles: true, cancelable: true});"
+        "document.getElementById('save').dispatchEvent(event); return event.defaultPrevented"
+    )
+    assert prevented, "else it would save, item after item"
+    page.type("n", "nnn 222")
+    assert page.browser.switch_to.active_element.get_property("value") == "nnn 222"
+
+
 def test_what_is_left_out_is_told_and_a_closing_ends_it(page):
     page.log_in(BERG)
     page.open_study()

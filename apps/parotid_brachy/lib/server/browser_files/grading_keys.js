@@ -5,11 +5,21 @@ const PICTURES = { PageUp: -1, PageDown: 1 };
 const STRUCTURES = { ArrowUp: -1, ArrowDown: 1 };
 const GRADES = { 0: '0', 1: '1', 2: '2', 3: '3', n: 'none', N: 'none' };
 
+/**
+ * Whether a key that is held down repeats what counts once: it would grade all structures, or save
+ * and go on. In a text it is a letter.
+ */
+function isHeld({ key, repeat, target }) {
+  if (!repeat || target.matches('select')) return false;
+  if (key === 'Enter') return true;
+  return Object.hasOwn(GRADES, key) && !target.matches('input:not([type])');
+}
+
 /** While an item is shown; what a field needs for itself, such as digits in a text, it keeps. */
 export function listenToKeys(pictures, rows) {
   document.addEventListener('keydown', event => {
     if (byId('working').hidden || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (pressed(event, pictures, rows)) event.preventDefault();
+    if (isHeld(event) || pressed(event, pictures, rows)) event.preventDefault();
   });
 }
 

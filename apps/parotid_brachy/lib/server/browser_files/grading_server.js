@@ -54,7 +54,8 @@ export class Server {
     try {
       answer = await fetch(`../review/${path}`, options);
     } catch {
-      throw new RefusedError('The server does not answer. Nothing was saved; try again.');
+      // What was sent may have been saved, or saved before: saving it again changes nothing.
+      throw new RefusedError('The server does not answer. Try again.');
     }
     if (answer.ok) return answer.json();
     if (answer.status === 401 && this.reader && this.reader.is_proved) this.loginHasExpired();
