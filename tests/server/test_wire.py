@@ -82,6 +82,7 @@ def test_json_with_any_text_is_taken():
         {"label_tag": ["final"]}, {"name": "../x"}, {"two_step": {"output_dir": "/tmp"}},
         {"a": {"b": {"name": "/x"}}}, {"bundle_path": "/tmp/x.zip"}, {"gpus": 5},
         {"expected_edit": {"bundle_path": "/tmp"}}, {"gpus": "0\0"}, {"gpus": "0;x"},
+        {"model": []}, {"model": {}},
     ],
 )  # fmt: skip
 def test_options_do_not_choose_files_of_the_servers(options):

@@ -85,6 +85,9 @@ def check_options(options: Mapping[str, Any]) -> None:
             checked_tag(value if isinstance(value, str) else str(value))
         elif key == "name":
             checked_id(str(value), what="option name")
+        elif key == "model" and not isinstance(value, str | None):
+            message = f"option model: {str(value)[:_SHOWN]!r} names none"
+            raise UsageError(message)
         elif key == "gpus" and value is not None:
             _check_devices(value)
         elif isinstance(value, Mapping):
