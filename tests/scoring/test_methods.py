@@ -132,6 +132,17 @@ def test_open_hand_overs_are_compared(methods, studies):
     assert methods[AGREEMENT]({}, studies)["scored"] == 0
 
 
+def test_hand_overs_that_cannot_be_compared_keep_no_others_waiting(methods, studies, monkeypatch):
+    monkeypatch.setattr("parotid_brachy.lib.review.hand_over_agreement._AT_A_TIME", 1)
+    for case in CASES:
+        draft(studies, case)
+        studies.workflow.save(case, sent(), ANNA)
+    for case in ("case_a", "case_b"):
+        (studies.folder / f"{case}.nii.gz").write_bytes(b"junk")
+    found = methods[AGREEMENT]({}, studies)
+    assert (found["scored"], found["refused"]) == (1, ["case_a", "case_b"])
+
+
 def test_without_models_it_says_so(studies, tmp_path):
     methods = scoring_methods(ServingModels(warm_models(tmp_path / "none")), threading.Lock())
     with pytest.raises(NotFoundError, match="promoted"):

@@ -116,9 +116,10 @@ class AgreementScoring(ScoringMethod):
         del request
         datastore.refresh()
         failed: set[HandOver] = set()
-        done = 0
-        while found := compute_open_agreements(datastore.store, datastore.images, failed=failed):
-            done += found
+        done, seen = 0, -1
+        while done + len(failed) > seen:  # those that fail may be all of the first ones
+            seen = done + len(failed)
+            done += compute_open_agreements(datastore.store, datastore.images, failed=failed)
             logger.info("%s: %d hand-overs compared", AGREEMENT, done)
         pairs = datastore.consensus.pairs()
         return {
