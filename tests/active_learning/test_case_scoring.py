@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from tests.review.studies import ANNA, GRID, SENIOR, label_map, open_desk, sent
 
-from parotid_brachy.lib.active_learning.case_scoring import score_cases
+from parotid_brachy.lib.active_learning.case_scoring import newest_contours, score_cases
 from parotid_brachy.lib.active_learning.score_folder import ScoreFolder
 from parotid_brachy.lib.anatomy import GLAND, SKIN, STRUCTURES, Side
 from parotid_brachy.lib.errors import InputRefusedError, StoreFullError
 from parotid_brachy.lib.review.intake import intake_of
 from parotid_brachy.lib.review.next_case import TO_CONTOUR
-from parotid_brachy.lib.review.records import Level, ReviewStatus
+from parotid_brachy.lib.review.records import Kind, Level, ReviewStatus
 from parotid_brachy.lib.review.reviewing import Review
 from parotid_brachy.lib.review.states import CaseState
 
@@ -164,6 +164,20 @@ def test_of_an_approved_case_the_approved_contours_count(desk, scores):
     scorer = Noting()
     scorer.states = (CaseState.APPROVED,)
     run(desk, scores, scorer)
+    np.testing.assert_array_equal(
+        scorer.given["a"].contours, label_map(GLAND.value, SKIN.value, at=1)
+    )
+
+
+def test_a_draft_of_a_submitted_case_is_not_taken_for_the_submission(desk, scores):
+    desk.workflow.save("a", sent(GLAND.value, SKIN.value, at=1), ANNA)
+    scorer = Noting()
+    scorer.states = (CaseState.SUBMITTED,)
+    run(desk, scores, scorer)
+    draft(desk, "a", at=8)
+    assert run(desk, scores, scorer).current == 1
+    (one,) = desk.store.overview("a")
+    assert newest_contours(one).kind is Kind.INITIAL
     np.testing.assert_array_equal(
         scorer.given["a"].contours, label_map(GLAND.value, SKIN.value, at=1)
     )

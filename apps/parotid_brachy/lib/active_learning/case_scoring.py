@@ -20,7 +20,7 @@ from parotid_brachy.lib.imaging.gland_side import side_of_gland
 from parotid_brachy.lib.imaging.volume import Volume
 from parotid_brachy.lib.review.clinical_facts import facts_of
 from parotid_brachy.lib.review.intake import labels_of
-from parotid_brachy.lib.review.records import CaseOverview, Version
+from parotid_brachy.lib.review.records import CaseOverview, Kind, Version
 from parotid_brachy.lib.review.states import CaseState
 from parotid_brachy.lib.review.store import VersionStore
 from parotid_brachy.lib.review.study_images import StudyImages
@@ -121,8 +121,15 @@ def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
 
 
 def newest_contours(one: CaseOverview) -> Version | None:
-    """The newest version that clients see, a draft or a reader's; None: there is none."""
-    return max(one.versions.values(), key=lambda version: version.number, default=None)
+    """The newest version that clients see, a reader's before any draft; None: there is none.
+
+    A draft that somebody infers of a case that is submitted takes nothing's place.
+    """
+    return max(
+        one.versions.values(),
+        key=lambda version: (version.kind is not Kind.DRAFT, version.number),
+        default=None,
+    )
 
 
 def _is_for(scorer: Scorer, one: CaseOverview) -> bool:
