@@ -60,6 +60,9 @@ def test_scores_of_a_process_of_its_own_decide_the_next_case(server):
         assert time.monotonic() < until, state
         time.sleep(0.5)
 
+    assert any("Result: " in line for line in state["details"])
+    assert not [line for line in state["details"] if "conf" in line or str(server.studies) in line]
+
     scores = anna.get(f"{server.url}/review/scores/expected_edit", timeout=30).json()
     assert {one["case"] for one in scores["cases"]} == set(CASES)
     assert all(one["values"]["members"] == 7 for one in scores["cases"])

@@ -35,6 +35,7 @@ from parotid_brachy.lib.server import (
 )
 from parotid_brachy.lib.server.authorisation import ROUTES
 from parotid_brachy.lib.server.named_tasks import check_task
+from parotid_brachy.lib.server.task_log import without_servers_log
 from parotid_brachy.lib.server.wire import (
     check_options,
     check_task_options,
@@ -126,7 +127,8 @@ def off_the_event_loop(
 
     Args:
         endpoint: a function, or a coroutine function that awaits nothing.
-        named_task: the argument that names a task, and the kind of task as /info/ calls it.
+        named_task: the argument that names a task, and the kind of task as /info/ calls it; what
+            its process logs is for admins.
     """
 
     def in_worker_thread(**arguments: Any) -> Any:
@@ -136,7 +138,8 @@ def off_the_event_loop(
             _require_the_same(argument, arguments)
             check_task(arguments.get(argument), kind)
         result = endpoint(**arguments)
-        return _finished(result) if inspect.iscoroutine(result) else result
+        result = _finished(result) if inspect.iscoroutine(result) else result
+        return result if named_task is None else without_servers_log(result)
 
     # Not functools.wraps: FastAPI would find the coroutine function behind it.
     in_worker_thread.__name__ = endpoint.__name__
