@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parotid_brachy.lib.active_learning.score_folder import CaseScore, ScoreFolder
-from parotid_brachy.lib.active_learning.scorers import CaseAtHand, Scorer
+from parotid_brachy.lib.active_learning.scorers import SCORERS, CaseAtHand, Scorer
 from parotid_brachy.lib.anatomy import Side
 from parotid_brachy.lib.errors import InputRefusedError, ParotidBrachyError, StoreFullError
 from parotid_brachy.lib.imaging.files import read_volume
@@ -104,13 +104,39 @@ def score_cases(
     return Scored(scored, current, refused)
 
 
-def shown_scores(store: VersionStore, scores: ScoreFolder, method: str) -> dict[str, CaseScore]:
+@dataclass(frozen=True)
+class ShownScore:
+    """A score, and whether it still says something of its case.
+
+    Attributes:
+        score: as it is kept.
+        is_outdated: the case has other contours by now, or is in no state that the method is for.
+    """
+
+    score: CaseScore
+    is_outdated: bool
+
+
+def shown_scores(store: VersionStore, scores: ScoreFolder, method: str) -> dict[str, ShownScore]:
     """What a method found out about the cases that are there, by case.
 
     Of consensus cases nothing is shown: readers are not to learn of each other's contours.
     """
-    shown = {one.case.id for one in store.overview() if not one.case.is_consensus}
-    return {case: score for case, score in scores.all_of(method).items() if case in shown}
+    scorer = SCORERS[method]
+    present = {one.case.id: one for one in store.overview() if not one.case.is_consensus}
+    shown = {}
+    for case, score in scores.all_of(method).items():
+        one = present.get(case)
+        if one is not None:
+            has_changed = scorer.is_about_contours and score.version != _number_of_contours(one)
+            is_outdated = has_changed or one.case.state not in scorer.states
+            shown[case] = ShownScore(score, is_outdated)
+    return shown
+
+
+def lasting(shown: Mapping[str, ShownScore]) -> dict[str, CaseScore]:
+    """The scores that still say something of their cases."""
+    return {case: one.score for case, one in shown.items() if not one.is_outdated}
 
 
 def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
@@ -118,6 +144,14 @@ def contours_of(store: VersionStore, one: CaseOverview) -> Version | None:
     if one.case.state is CaseState.APPROVED and one.case.approved_version is not None:
         return store.version(one.case.id, one.case.approved_version)
     return newest_contours(one)
+
+
+def _number_of_contours(one: CaseOverview) -> int | None:
+    """The number of :func:`contours_of`."""
+    if one.case.state is CaseState.APPROVED and one.case.approved_version is not None:
+        return one.case.approved_version
+    newest = newest_contours(one)
+    return None if newest is None else newest.number
 
 
 def newest_contours(one: CaseOverview) -> Version | None:

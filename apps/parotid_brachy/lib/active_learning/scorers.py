@@ -213,3 +213,9 @@ class ModelQualityScorer:
                 for structure, metrics in found.items()
             }
         }
+
+
+SCORERS: Final[Mapping[str, type[ExpectedEditScorer | AppearanceScorer | ModelQualityScorer]]] = {
+    scorer.method: scorer for scorer in (ExpectedEditScorer, AppearanceScorer, ModelQualityScorer)
+}
+"""What each method is about."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from parotid_brachy.lib.active_learning.case_scoring import score_cases, shown_scores
+from parotid_brachy.lib.active_learning.case_scoring import lasting, score_cases, shown_scores
 from parotid_brachy.lib.active_learning.score_folder import CaseScore
 from parotid_brachy.lib.active_learning.scorers import (
     APPEARANCE,
@@ -90,7 +90,7 @@ class CaseScoring(ScoringMethod):
             again=again,
             on_case=self._tell,
         )
-        kept = shown_scores(datastore.store, datastore.scores, self._method)
+        kept = lasting(shown_scores(datastore.store, datastore.scores, self._method))
         return {
             "method": self._method,
             "models": scorer.made_by,

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from parotid_brachy.lib.active_learning.case_scoring import shown_scores
-from parotid_brachy.lib.active_learning.score_folder import CaseScore
+from parotid_brachy.lib.active_learning.case_scoring import ShownScore, lasting, shown_scores
 from parotid_brachy.lib.active_learning.scorers import APPEARANCE
 from parotid_brachy.lib.errors import NotFoundError
 from parotid_brachy.lib.scoring.methods import SUMMARIES
@@ -23,17 +22,23 @@ class ScoreRow(BaseModel):
     made_by: str
     version: int | None
     at: datetime
+    is_outdated: bool = Field(
+        description="the case has other contours by now, or is in no state that the method is for; "
+        "it is not in the summary"
+    )
     values: dict[str, Any]
 
     @classmethod
-    def of(cls, score: CaseScore, method: str) -> ScoreRow:
+    def of(cls, shown: ShownScore, method: str) -> ScoreRow:
         """What the folder of scores keeps."""
+        score = shown.score
         values = {} if method == APPEARANCE else dict(score.values)
         return cls(
             case=score.case,
             made_by=score.made_by,
             version=score.version,
             at=score.at,
+            is_outdated=shown.is_outdated,
             values=values,
         )
 
@@ -63,4 +68,4 @@ def scores(method: str) -> Scores:
     store.refresh()
     kept = shown_scores(store.store, store.scores, method)
     rows = [ScoreRow.of(one, method) for one in kept.values()]
-    return Scores(method=method, summary=summary(kept), cases=rows)
+    return Scores(method=method, summary=summary(lasting(kept)), cases=rows)
