@@ -72,6 +72,15 @@ def test_seniors_get_what_was_submitted_longest_ago(desk):
     assert order == ["d", "b", "c"]
 
 
+def test_a_reopened_case_waits_for_a_senior(desk):
+    desk.workflow.save("c", sent(), BERT)
+    desk.workflow.review("c", "final", APPROVED, SENIOR)
+    desk.workflow.reopen("c", "the mastoid is cut off", SENIOR)
+    assert offered(desk, CaseOrder.OLDEST_SUBMISSION) == "c"
+    desk.workflow.review("c", "final", APPROVED, SENIOR)
+    assert offered(desk, CaseOrder.OLDEST_SUBMISSION) is None
+
+
 @pytest.mark.parametrize("order", CaseOrder, ids=lambda order: order.value)
 def test_consensus_cases_are_never_offered(desk, order):
     desk.workflow.save("b", sent(), ANNA)

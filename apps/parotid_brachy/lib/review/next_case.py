@@ -13,7 +13,7 @@ from parotid_brachy.lib.review.states import CaseState
 
 TO_CONTOUR: Final = (CaseState.NEW, CaseState.DRAFTED, CaseState.RETURNED)
 """Reader 1's turn."""
-TO_REVIEW: Final = (CaseState.SUBMITTED, CaseState.IN_REVIEW)
+TO_REVIEW: Final = (CaseState.SUBMITTED, CaseState.IN_REVIEW, CaseState.REOPENED)
 """The senior reader's turn."""
 
 
