@@ -50,13 +50,13 @@ def measure(one: TrainingCase, networks: Networks) -> dict[str, Any]:
     truth = cut_at_reach(truth, truth == GLAND.value, volume.grid)
     wanted = [s for s in STRUCTURES if one.contoured is None or s.name in one.contoured]
 
-    def propose(seen: Volume, side: Side | None) -> PreLabel:
+    def propose(seen: Volume, options: TwoStepOptions) -> PreLabel:
         """The draft, of the structures that the truth tells of."""
-        found = networks.two_step(seen, TwoStepOptions(side=side))
+        found = networks.two_step(seen, options)
         is_wanted = np.isin(found.labels, [structure.value for structure in wanted])
         return replace(found, labels=np.where(is_wanted, found.labels, np.uint8(0)))
 
-    draft = propose(volume, one.side)
+    draft = propose(volume, TwoStepOptions(side=one.side))
     began = time.perf_counter()
     members = ensemble(volume, propose, one.side)
     seconds = time.perf_counter() - began
@@ -77,7 +77,8 @@ def measure(one: TrainingCase, networks: Networks) -> dict[str, Any]:
 def _flipped(volume: Volume, axis: int, propose: Any, side: Side | None) -> NDArray[np.uint8]:
     """The map of an array that runs the other way along k or j, put back."""
     voxels = np.ascontiguousarray(np.flip(volume.voxels, axis))
-    labels = propose(Volume(volume.grid, voxels, volume.case), side).labels
+    flipped = Volume(volume.grid, voxels, volume.case)
+    labels = propose(flipped, TwoStepOptions(side=side)).labels
     return np.asarray(np.flip(labels, axis))
 
 

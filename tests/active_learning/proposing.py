@@ -37,7 +37,7 @@ class Proposing:
         self._side = side
         self.asked = []
 
-    def __call__(self, volume, side):
-        self.asked.append((volume, side))
+    def __call__(self, volume, options):
+        self.asked.append((volume, options))
         labels = self._make(volume, len(self.asked) - 1)
-        return proposal(labels, volume.grid, side or self._side, volume.case)
+        return proposal(labels, volume.grid, options.side or self._side, volume.case)

@@ -11,9 +11,12 @@ from parotid_brachy.lib.active_learning.expected_edit import (
     ensemble,
     expected_edit,
     posed,
+    posed_midplane,
 )
 from parotid_brachy.lib.anatomy import GLAND, SKIN, STRUCTURES, Side
 from parotid_brachy.lib.errors import GeometryError
+from parotid_brachy.lib.imaging.half_head import find_midplane
+from parotid_brachy.lib.imaging.volume import Volume
 
 GRID = grid_of((12, 10, 8), (2.0, 2.0, 2.5))
 VOXEL_ML = 0.01
@@ -94,10 +97,37 @@ def test_a_turn_about_z_turns_the_patient_the_way_it_says():
     np.testing.assert_allclose(axes[:, 0], [0.0, 1.0, 0.0], atol=1e-12)
 
 
+@pytest.mark.parametrize("pose", POSES, ids=str)
+def test_a_midplane_moves_with_the_patient(pose):
+    volume = head(grid_of(), midline_mm=7.0)
+    found = find_midplane(volume)
+    moved = posed_midplane(found, volume.grid, pose)
+    again = find_midplane(posed(volume, pose))
+    assert moved.x_lps_mm == pytest.approx(again.x_lps_mm, abs=4.0), "it is looked for in 4 mm"
+    assert (moved.is_believed, moved.symmetry) == (found.is_believed, found.symmetry)
+    body = posed(volume, pose)
+    inside = body.grid.to_lps_mm(np.argwhere(volume.voxels > 0)[:, ::-1].astype(float))
+    assert (inside >= np.asarray(moved.body.low_lps_mm) - 6).all()
+    assert (inside <= np.asarray(moved.body.high_lps_mm) + 6).all()
+
+
+def test_half_a_head_has_no_midplane_in_any_pose():
+    """Some poses of it look symmetrical enough: half heads would be cut where none ends."""
+    whole = head(grid_of())
+    half = Volume(
+        whole.grid.cropped((24, 0, 0), whole.grid.size_ijk),
+        np.ascontiguousarray(whole.voxels[:, :, 24:]),
+        "half",
+    )
+    propose = Proposing(lambda volume, _: np.zeros(volume.grid.shape_kji))
+    ensemble(half, propose, Side.LEFT)
+    assert not any(options.midplane.is_believed for _, options in propose.asked)
+
+
 def test_all_members_are_asked_on_the_side_of_the_first():
     propose = Proposing(lambda volume, call: np.full(volume.grid.shape_kji, call), Side.RIGHT)
     members = ensemble(head(GRID), propose, None)
-    assert [side for _, side in propose.asked] == [None, *[Side.RIGHT] * len(POSES)]
+    assert [options.side for _, options in propose.asked] == [None, *[Side.RIGHT] * len(POSES)]
     assert [int(member[0, 0, 0]) for member in members] == list(range(1 + len(POSES)))
     assert propose.asked[0][0].grid == GRID
 
@@ -105,4 +135,4 @@ def test_all_members_are_asked_on_the_side_of_the_first():
 def test_a_stated_side_is_kept():
     propose = Proposing(lambda volume, call: np.zeros(volume.grid.shape_kji), Side.RIGHT)
     ensemble(head(GRID), propose, Side.LEFT, POSES[:1])
-    assert [side for _, side in propose.asked] == [Side.LEFT, Side.LEFT]
+    assert [options.side for _, options in propose.asked] == [Side.LEFT, Side.LEFT]

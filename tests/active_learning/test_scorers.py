@@ -128,4 +128,12 @@ def test_quality_is_told_of_what_is_contoured_only():
 def test_quality_is_told_on_the_side_of_the_contours():
     propose = Proposing(lambda *_: GLAND_AND_SKIN)
     ModelQualityScorer(propose, "m", frozenset()).score(at_hand(GLAND_AND_SKIN, side=Side.RIGHT))
-    assert propose.asked[0][1] is Side.RIGHT
+    ((_, options),) = propose.asked
+    assert options.side is Side.RIGHT
+    assert options.keep_beyond_reach, "cut at the approved gland, and at no other before"
+
+
+def test_an_edit_is_of_maps_that_end_at_the_models_own_gland():
+    propose = Proposing(lambda *_: GLAND_AND_SKIN)
+    ExpectedEditScorer(propose, "m").score(at_hand())
+    assert not any(options.keep_beyond_reach for _, options in propose.asked)

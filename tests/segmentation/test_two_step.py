@@ -335,6 +335,14 @@ def no_midplane(monkeypatch):
     monkeypatch.setattr(two_step_module, "find_midplane", unbelieved)
 
 
+def test_a_midplane_that_is_known_is_not_looked_for(painted, found, monkeypatch):
+    volume, _ = painted
+    known = find_midplane(volume)
+    monkeypatch.setattr(two_step_module, "find_midplane", None)
+    again = two_step().run(volume, TwoStepOptions(midplane=known))
+    np.testing.assert_array_equal(again.labels, found.labels)
+
+
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.usefixtures("no_midplane")
 def test_a_volume_of_one_half_head_is_searched_as_a_whole(painted, side):

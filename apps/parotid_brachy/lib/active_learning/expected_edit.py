@@ -21,11 +21,15 @@ from scipy.spatial.transform import Rotation
 
 from parotid_brachy.lib.anatomy import STRUCTURES, Side, Structure
 from parotid_brachy.lib.errors import GeometryError
+from parotid_brachy.lib.imaging.half_head import Midplane, find_midplane
+from parotid_brachy.lib.imaging.orientation import along_patient
+from parotid_brachy.lib.imaging.roi import Box
 from parotid_brachy.lib.imaging.volume import Grid, Volume
 from parotid_brachy.lib.segmentation.findings import PreLabel
+from parotid_brachy.lib.segmentation.two_step import TwoStepOptions
 
 Labels = NDArray[np.uint8]
-Propose = Callable[[Volume, Side | None], PreLabel]
+Propose = Callable[[Volume, TwoStepOptions], PreLabel]
 """Labels a volume; without a side it proposes one."""
 
 
@@ -73,8 +77,7 @@ def posed(volume: Volume, pose: Pose) -> Volume:
     """The same voxels of a patient who lies otherwise; a map of it lies on the volume's voxels."""
     grid = volume.grid
     turn = Rotation.from_euler("xyz", pose.turn_deg, degrees=True).as_matrix()
-    middle = grid.to_lps_mm((np.asarray(grid.size_ijk, dtype=np.float64) - 1) / 2)
-    origin = middle + pose.scale * (turn @ (np.asarray(grid.origin_lps_mm) - middle))
+    origin = _moved(np.asarray(grid.origin_lps_mm), grid, pose)
     direction = turn @ np.asarray(grid.direction, dtype=np.float64).reshape(3, 3)
     i, j, k = (pose.scale * spacing for spacing in grid.spacing_mm)
     moved = Grid(
@@ -84,6 +87,39 @@ def posed(volume: Volume, pose: Pose) -> Volume:
         tuple(float(value) for value in direction.ravel()),
     )
     return replace(volume, grid=moved)
+
+
+def posed_midplane(midplane: Midplane, grid: Grid, pose: Pose) -> Midplane:
+    """Where the sagittal midplane of a patient comes to lie who is moved.
+
+    It is moved along, not looked for again: whether a scan of half a head has one does not depend
+    on how the patient lies, and a wrong one would hide the gland from a member.
+
+    Args:
+        midplane: of the volume as it is.
+        grid: of that volume.
+        pose: how the patient is moved.
+
+    Returns:
+        The sagittal plane through the moved midplane's middle.
+    """
+    low, high = np.asarray(midplane.body.low_lps_mm), np.asarray(midplane.body.high_lps_mm)
+    middle = (low + high) / 2
+    middle[0] = midplane.x_lps_mm
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1)
+    moved = _moved(corners.reshape(-1, 3), grid, pose)
+    return replace(
+        midplane,
+        x_lps_mm=float(_moved(middle, grid, pose)[0]),
+        body=Box.of(moved.min(axis=0), moved.max(axis=0)),
+    )
+
+
+def _moved(lps_mm: NDArray[np.float64], grid: Grid, pose: Pose) -> NDArray[np.float64]:
+    """Where points come to lie that are moved about the middle of a grid."""
+    turn = Rotation.from_euler("xyz", pose.turn_deg, degrees=True).as_matrix()
+    middle = grid.to_lps_mm((np.asarray(grid.size_ijk, dtype=np.float64) - 1) / 2)
+    return np.asarray(middle + pose.scale * ((lps_mm - middle) @ turn.T))
 
 
 def ensemble(
@@ -99,10 +135,19 @@ def ensemble(
 
     Returns:
         Maps on the volume's voxels, the one of the volume as it is first.
+
+    Raises:
+        InputRefusedError: there is no body in the volume.
     """
-    first = propose(volume, side)
+    midplane = find_midplane(along_patient(volume)[0])
+    first = propose(volume, TwoStepOptions(side=side, midplane=midplane))
     known = Side(first.report.side) if first.report.side else side
-    return [first.labels, *(propose(posed(volume, pose), known).labels for pose in poses)]
+
+    def member(pose: Pose) -> Labels:
+        moved = posed_midplane(midplane, volume.grid, pose)
+        return propose(posed(volume, pose), TwoStepOptions(side=known, midplane=moved)).labels
+
+    return [first.labels, *map(member, poses)]
 
 
 def expected_edit(

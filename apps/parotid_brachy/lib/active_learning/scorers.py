@@ -24,6 +24,7 @@ from parotid_brachy.lib.imaging.roi import Box
 from parotid_brachy.lib.imaging.volume import Volume
 from parotid_brachy.lib.review.next_case import TO_CONTOUR, TO_REVIEW
 from parotid_brachy.lib.review.states import CaseState
+from parotid_brachy.lib.segmentation.two_step import TwoStepOptions
 
 EXPECTED_EDIT: Final = "expected_edit"
 APPEARANCE: Final = "appearance"
@@ -152,12 +153,12 @@ class AppearanceScorer:
         """
         side, gland, proposed = case.side, None, None
         if side is None:
-            proposed = self._propose(case.volume, None)
+            proposed = self._propose(case.volume, TwoStepOptions())
             side = Side(proposed.report.side) if proposed.report.side else None
         if side is not None and case.contours is not None:
             gland = _gland_on_side(case.contours, case.volume, side)
         if gland is None or not gland.any():
-            proposed = proposed or self._propose(case.volume, side)
+            proposed = proposed or self._propose(case.volume, TwoStepOptions(side=side))
             gland = np.asarray(proposed.labels == GLAND.value)
         if not gland.any() or side is None:
             message = f"{case.volume.case}: no gland, round which the case could be described"
@@ -198,7 +199,9 @@ class ModelQualityScorer:
 
     def score(self, case: CaseAtHand) -> dict[str, Any]:
         """By structure: status, DSC, 95HD, surface DSC at 1 mm (docs/evaluation.md)."""
-        proposed = self._propose(case.volume, case.side).labels
+        # What the models would cut at their own gland is cut at the approved one below.
+        options = TwoStepOptions(side=case.side, keep_beyond_reach=True)
+        proposed = self._propose(case.volume, options).labels
         wanted = [one for one in STRUCTURES if one.name in case.contoured]
         contours = np.zeros_like(proposed) if case.contours is None else case.contours
         found = score_structures(contours, proposed, case.volume.grid, wanted)

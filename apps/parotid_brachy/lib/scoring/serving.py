@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from parotid_brachy.lib.active_learning.expected_edit import Propose
 from parotid_brachy.lib.active_learning.scorers import (
     APPEARANCE,
     AppearanceScorer,
     ExpectedEditScorer,
     ModelQualityScorer,
 )
-from parotid_brachy.lib.anatomy import Side
-from parotid_brachy.lib.imaging.volume import Volume
 from parotid_brachy.lib.infers.models import WarmModels
 from parotid_brachy.lib.segmentation.appearance import Appearance
-from parotid_brachy.lib.segmentation.findings import PreLabel
 from parotid_brachy.lib.segmentation.model import Model
 from parotid_brachy.lib.segmentation.presets import Step
 from parotid_brachy.lib.segmentation.registry import seen_cases
-from parotid_brachy.lib.segmentation.two_step import TwoStep, TwoStepOptions
+from parotid_brachy.lib.segmentation.two_step import TwoStep
 
 
 class ServingModels:
@@ -37,7 +33,7 @@ class ServingModels:
             NotFoundError: no version serves.
         """
         gland, organs = self._champions()
-        return ExpectedEditScorer(_two_step(gland, organs), _names(gland, organs))
+        return ExpectedEditScorer(TwoStep(gland, organs).run, _names(gland, organs))
 
     def appearance(self) -> AppearanceScorer:
         """What a case looks like to the second step.
@@ -48,7 +44,7 @@ class ServingModels:
         """
         gland, organs = self._champions()
         appearance = Appearance(organs)
-        return AppearanceScorer(_two_step(gland, organs), appearance.of, appearance.made_by)
+        return AppearanceScorer(TwoStep(gland, organs).run, appearance.of, appearance.made_by)
 
     def model_quality(self) -> ModelQualityScorer:
         """How near both steps come to approved contours.
@@ -58,8 +54,7 @@ class ServingModels:
         """
         gland, organs = self._champions()
         seen = seen_cases(gland.version) | seen_cases(organs.version)
-        propose = _two_step(gland, organs, keeps_beyond_reach=True)
-        return ModelQualityScorer(propose, _names(gland, organs), seen)
+        return ModelQualityScorer(TwoStep(gland, organs).run, _names(gland, organs), seen)
 
     def made_by(self, method: str) -> str | None:
         """What a score by the models that serve now is made by; None: none serve."""
@@ -74,16 +69,6 @@ class ServingModels:
 
     def _champions(self) -> tuple[Model, Model]:
         return self._models.get(Step.GLAND, {}), self._models.get(Step.ORGANS_AT_RISK, {})
-
-
-def _two_step(gland: Model, organs: Model, *, keeps_beyond_reach: bool = False) -> Propose:
-    steps = TwoStep(gland, organs)
-
-    def propose(volume: Volume, side: Side | None) -> PreLabel:
-        options = TwoStepOptions(side=side, keep_beyond_reach=keeps_beyond_reach)
-        return steps.run(volume, options)
-
-    return propose
 
 
 def _names(gland: Model, organs: Model) -> str:

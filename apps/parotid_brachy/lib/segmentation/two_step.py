@@ -62,11 +62,13 @@ class TwoStepOptions:
         side: the patient's side of the cancer; None takes the recorded one, else guesses.
         recorded_side: the side that the case's record states.
         keep_beyond_reach: leave organs at risk that are farther than 17 mm from the gland.
+        midplane: of the volume, where it is known; None: it is looked for.
     """
 
     side: Side | None = None
     recorded_side: Side | None = None
     keep_beyond_reach: bool = False
+    midplane: Midplane | None = None
 
 
 class TwoStep:
@@ -253,7 +255,7 @@ class _Draft:
         with self.watch("turning"):
             self.volume, self.turn = along_patient(volume)
         with self.watch("midplane"):
-            self.midplane: Midplane = find_midplane(self.volume)
+            self.midplane: Midplane = options.midplane or find_midplane(self.volume)
         self._labels = np.zeros(self.volume.grid.shape_kji, dtype=np.uint8)
         self._gland_confidence: float | None = None
         self._organs: Labelled | None = None
