@@ -119,7 +119,7 @@ def test_prediction_normalises_as_training_does(tmp_path):
         for v in hu
     ]
     model = Model(version, torch.device("cpu"), Backend.TORCH)
-    assert model._channels(hu.reshape(1, 1, -1)).ravel().tolist() == pytest.approx(expected)
+    assert model.channels(hu.reshape(1, 1, -1)).ravel().tolist() == pytest.approx(expected)
 
 
 @both_steps
